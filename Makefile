@@ -1,0 +1,32 @@
+# Every target sets up what it needs; nothing has to be installed by hand but Node, npm and make.
+NODE := node_modules/.bin/node
+export UV_THREADPOOL_SIZE ?= 8
+
+.PHONY: run test test-clients test-faults bench check format
+
+node_modules/.package-lock.json: package-lock.json package.json server/package.json
+	npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+run: node_modules/.package-lock.json
+	@exec $(NODE) server/src/main.ts serve
+
+check: node_modules/.package-lock.json
+	node_modules/.bin/biome ci --error-on-warnings .
+	node_modules/.bin/tsc --noEmit
+	$(NODE) --test server/test/layers.test.ts
+
+format: node_modules/.package-lock.json
+	node_modules/.bin/biome check --write .
+
+test: node_modules/.package-lock.json
+	$(NODE) server/test/run.ts
+
+test-clients: node_modules/.package-lock.json
+	$(NODE) server/test/clients/run.ts
+
+test-faults: node_modules/.package-lock.json
+	$(NODE) server/test/run.ts faults
+
+bench: node_modules/.package-lock.json
+	$(NODE) bench/run.ts
