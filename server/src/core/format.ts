@@ -1,0 +1,39 @@
+/** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
+import type { RepoPath } from './ids.ts';
+import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
+
+/** How a path reads. Every decision a repository class takes follows from this. */
+export type PathKind =
+  | { readonly kind: 'artifact'; readonly mutable: boolean }
+  | { readonly kind: 'document'; readonly document: string }
+  | { readonly kind: 'checksum'; readonly of: RepoPath; readonly algorithm: 'sha256' | 'sha1' | 'md5' }
+  | { readonly kind: 'reserved' };
+
+/** Where a format's own protocol lives: the URL path before `{repo}` and the one between it and the routes. */
+export interface Mount {
+  readonly before: string;
+  readonly after: string;
+  /** Whether the repository may be bound by host name or port instead of by the path. */
+  readonly bindable?: boolean;
+}
+
+export interface Format {
+  /** The package types this format serves; the first is its name. */
+  readonly packageTypes: readonly string[];
+  readonly mounts: readonly Mount[];
+  /** Pure and total. */
+  classify(path: RepoPath): PathKind;
+  /** Refuses, as `invalid`, a key that its clients could not address. */
+  checkKey?(key: string): void;
+  readonly routes: readonly Route[];
+  /** Routes below a mount that name no repository: ping, token, catalogue. */
+  readonly serviceRoutes?: readonly Route<ServiceContext>[];
+  /** The protocol's own error body and challenge. */
+  renderFailure?(failure: Failure): Reply;
+  /** Headers of every answer of this protocol. */
+  readonly commonHeaders?: Readonly<Record<string, string>>;
+  /** What a file put by plain path is taken for. Formats without a say take it as it is. */
+  readonly plainPaths?: boolean;
+  /** Answers a request that matched no route: a protocol may explain itself better than a bare 404. */
+  fallback?(context: ProtocolContext): Reply;
+}

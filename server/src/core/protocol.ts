@@ -1,0 +1,112 @@
+/** What a package format sees of HTTP: no framework type reaches it, so a handler is tested by calling it. */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { AppError } from './errors.ts';
+import type { Asset, Repository } from './repository.ts';
+
+export interface ProtocolRequest {
+  readonly method: string;
+  /** Decoded path below the mount, without a leading slash. */
+  readonly path: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** The query as it was sent, for values where `+` is a plus. */
+  readonly rawQuery: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Reading it tells a client that waits for `100 Continue` to go on. */
+  readonly body: Readable;
+  readonly signal: AbortSignal;
+}
+
+export type Reply =
+  | {
+      readonly asset: Asset;
+      readonly headers?: Readonly<Record<string, string>>;
+      /** What `If-None-Match` is compared with; the bytes' SHA-256 unless a protocol has its own. */
+      readonly etag?: string;
+      /** Overrides the stored media type. */
+      readonly mediaType?: string;
+      readonly ranges?: boolean;
+      /** `attachment` names the file in `Content-Disposition` and forbids active content. */
+      readonly disposition?: 'attachment';
+      /** Whether the bytes may come from the store by a signed redirect. */
+      readonly redirectable?: boolean;
+    }
+  | {
+      readonly status: number;
+      readonly json?: unknown;
+      readonly text?: string;
+      readonly bytes?: Buffer;
+      readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+    };
+
+/** How the client reached the server, so that answers name places it can reach too. */
+export interface Links {
+  /** Scheme, host and port as the client sees them, without a trailing slash. */
+  readonly origin: string;
+  /** The path prefix under which the mount of this request lies, e.g. `/v2/docker-local`. */
+  readonly mount: string;
+}
+
+/** Signs in callers of a protocol that has its own token dance. */
+export interface TokenIssuer {
+  /** A short-lived token for the caller of this request, for this audience. */
+  issue(options: { readonly audience: string; readonly access: readonly TokenAccess[] }): Promise<IssuedToken>;
+  /** Who the request's credentials say the caller is; throws `unauthenticated` when they are wrong. */
+  readonly callerName: string | undefined;
+  /** Checks a user name and password that came in a body instead of a header. */
+  withPassword(name: string, password: string): Promise<TokenIssuer>;
+}
+
+export interface TokenAccess {
+  readonly type: string;
+  readonly name: string;
+  readonly actions: readonly string[];
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  readonly expiresInSeconds: number;
+  readonly issuedAt: Date;
+}
+
+export interface ProtocolContext {
+  readonly repo: Repository;
+  readonly links: Links;
+  /** Whether the caller brought credentials. */
+  readonly authenticated: boolean;
+}
+
+/** Context of routes that belong to a package type but to no one repository. */
+export interface ServiceContext {
+  readonly links: Links;
+  readonly authenticated: boolean;
+  readonly tokens: TokenIssuer;
+  /** Repositories of this package type that the caller may see, by key. */
+  repositories(): Promise<readonly Repository[]>;
+  /** One of them; undefined also when the caller may not know it. */
+  repository(key: string): Promise<Repository | undefined>;
+}
+
+type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/**
+ * `{name}` takes one path segment, `{name...}` takes as many as it can, so the last literal match wins: names may
+ * hold slashes and even the protocol's own words.
+ */
+export interface Route<Context = ProtocolContext> {
+  readonly methods: readonly Method[];
+  readonly pattern: string;
+  handle(request: ProtocolRequest, context: Context): Promise<Reply>;
+}
+
+/** What went wrong, with what the protocol needs to say it. */
+export interface Failure {
+  readonly error: AppError;
+  readonly status: number;
+  readonly request: { readonly method: string; readonly path: string };
+  readonly links: Links;
+  readonly authenticated: boolean;
+  /** Whether the credentials that were sent were refused, as against not sufficing. */
+  readonly badCredentials: boolean;
+}

@@ -1,0 +1,184 @@
+/** The contract between formats and repository classes: what a repository offers to one principal. */
+import type { Readable } from 'node:stream';
+import type { ChecksumAlgorithm, Checksums, Digest, Properties, RepoKey, RepoPath, Sha256 } from './ids.ts';
+
+/** Offsets in bytes; `end` is inclusive, as in HTTP. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Bytes at rest. Opening is lazy: HEAD and 304 never open. */
+export interface Content {
+  readonly size: number;
+  /** The bytes themselves where they are small enough to be held beside their metadata. */
+  readonly inline?: Buffer;
+  open(range?: ByteRange): Promise<Readable>;
+  /** Hands chunks to `write`; a chunk is valid only until the promise `write` returned settles. */
+  pump(range: ByteRange | undefined, write: (chunk: Buffer) => Promise<void>): Promise<void>;
+  /** Where the client may fetch the bytes itself, if the store can sign such an address. */
+  redirect?(fileName: string): Promise<URL | undefined>;
+}
+
+/** What a path holds, as a reader gets it. */
+export interface Asset {
+  /** The leaf repository that answers; under a virtual one this is the member. */
+  readonly repo: RepoKey;
+  readonly path: RepoPath;
+  readonly size: number;
+  readonly mediaType: string;
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly modifiedAt: Date;
+  readonly modifiedBy: string;
+  readonly sha256: Sha256;
+  readonly content: Content;
+  /** The package this file belongs to, as its format named it. */
+  readonly package: string | undefined;
+  /** All checksums; SHA-1 and MD5 are computed now if nobody asked before. */
+  checksums(): Promise<Checksums>;
+}
+
+/** Bytes that are safely stored but that no path names yet. They vanish unless a change adopts them. */
+export interface Landed {
+  readonly sha256: Sha256;
+  readonly size: number;
+  /** Further names of the same bytes that the client used, kept so that it can ask by them. */
+  readonly aliases: readonly Digest[];
+  discard(): Promise<void>;
+}
+
+export interface StoreOptions {
+  /** What the client claims; a mismatch is `invalid` with `detail.mismatch` and nothing is kept. */
+  readonly expected?: Partial<Record<ChecksumAlgorithm | 'sha512', string>>;
+  /** Computes SHA-1 and MD5 in the same pass, for protocols that answer with them. */
+  readonly allChecksums?: boolean;
+  readonly maxBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** One file to be put at a path in a change. */
+export interface Deposit {
+  /** Landed bytes, or the digest of bytes already stored (mount, copy, checksum deploy). */
+  readonly content: Landed | Sha256;
+  readonly mediaType: string;
+  readonly package?: string;
+  readonly properties?: Properties;
+  /** Makes this file the lead file of a package version. */
+  readonly version?: { readonly package: string; readonly version: string; readonly metadata: unknown };
+}
+
+export interface Entry {
+  readonly name: string;
+  readonly folder: boolean;
+  readonly size: number;
+}
+
+/** A row of the tree as a change sees it. */
+export interface TreeNode {
+  readonly path: RepoPath;
+  readonly folder: boolean;
+  readonly sha256: Sha256 | undefined;
+  readonly size: number;
+  readonly mediaType: string | undefined;
+  readonly package: string | undefined;
+  readonly modifiedAt: Date;
+}
+
+/**
+ * The file tree inside one atomic change. Everything here is rows: bytes have landed before.
+ * A write over an existing path needs the right to delete, a new one the right to deploy.
+ */
+export interface Tree {
+  get(path: RepoPath): Promise<TreeNode | undefined>;
+  /** Any file of the package with these bytes. */
+  find(packageName: string, sha256: Sha256): Promise<TreeNode | undefined>;
+  /** Resolves a digest of any algorithm to the stored bytes' SHA-256, if the store knows it. */
+  resolve(digest: Digest): Promise<Sha256 | undefined>;
+  /** Those of the digests that no file of the package holds. */
+  missing(packageName: string, digests: readonly Sha256[]): Promise<readonly Sha256[]>;
+  children(folder: RepoPath): Promise<readonly TreeNode[]>;
+  /** Puts files, with the folders they need, over whatever files were at these paths. */
+  put(files: ReadonlyMap<RepoPath, Deposit>): Promise<void>;
+  /** Moves a file or a folder with all it holds; the target must be free. */
+  move(from: RepoPath, to: RepoPath): Promise<void>;
+  /** Removes a file, or a folder with all it holds; false if there was none. */
+  delete(path: RepoPath): Promise<boolean>;
+  /** Makes a path look freshly written, which renews what is kept by age. */
+  touch(path: RepoPath): Promise<void>;
+  annotate(path: RepoPath, change: { readonly set?: Properties; readonly remove?: readonly string[] }): Promise<void>;
+  /** Every package version whose lead file has these bytes. */
+  versionsOf(packageName: string, sha256: Sha256): Promise<readonly PackageVersion[]>;
+}
+
+export interface Page {
+  /** Names greater than this, compared byte by byte. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** What an ingest learned about a release: the only thing indexes are built from. */
+export interface PackageVersion {
+  readonly package: string;
+  readonly version: string;
+  readonly path: RepoPath;
+  readonly size: number;
+  readonly sha256: Sha256;
+  readonly mediaType: string;
+  readonly createdAt: Date;
+  readonly metadata: unknown;
+  /** Grows with each new version of the repository; a cursor for paging in the order of creation. */
+  readonly sequence: number;
+}
+
+/** Resumable uploads of one repository. An upload belongs to a package; another package does not see it. */
+export interface Uploads {
+  start(packageName: string): Promise<Upload>;
+  /** `not_found` when unknown, expired or of another package. */
+  open(packageName: string, id: string): Promise<Upload>;
+}
+
+export interface Upload {
+  readonly id: string;
+  /** Bytes received and safely stored. */
+  readonly received: number;
+  /** The digest this upload ended with, when it already has: a repeated finish is answered again. */
+  readonly finished: Digest | undefined;
+  /** Appends at `received`; on an aborted body what arrived is kept. Two at once: the second is `conflict`. */
+  append(body: Readable, signal?: AbortSignal): Promise<void>;
+  /** Verifies the digest over all bytes; a mismatch is `invalid` and ends the upload. */
+  finish(digest: Digest): Promise<Landed>;
+  abort(): Promise<void>;
+}
+
+/** One repository as one principal may use it. One implementation per class; wrappers add the rest. */
+export interface Repository {
+  readonly key: RepoKey;
+  readonly packageType: string;
+  readonly rclass: 'local' | 'remote' | 'virtual' | 'federated';
+  get(path: RepoPath): Promise<Asset | undefined>;
+  /** Whether the path is a folder. */
+  isFolder(path: RepoPath): Promise<boolean>;
+  /** A file of the package with these bytes: how content-addressed protocols read. */
+  find(packageName: string, digest: Digest): Promise<Asset | undefined>;
+  /** The lead file of a package version. */
+  version(packageName: string, version: string): Promise<Asset | undefined>;
+  children(folder: RepoPath, page: Page): Promise<readonly Entry[]>;
+  packages(page: Page): Promise<readonly string[]>;
+  versions(packageName: string, page: Page): Promise<readonly PackageVersion[]>;
+  /** Package versions whose lead file carries a property value, in the order of their creation. */
+  versionsWith(
+    packageName: string,
+    property: { readonly key: string; readonly value: string },
+    page: { readonly after?: number; readonly limit: number },
+  ): Promise<readonly PackageVersion[]>;
+  properties(path: RepoPath): Promise<Properties>;
+  /** Stores bytes meant for a path without naming them; refuses before reading where a deposit would be refused. */
+  store(path: RepoPath, body: Readable, options?: StoreOptions): Promise<Landed>;
+  readonly uploads: Uploads;
+  /**
+   * Runs `work` atomically; changes of one scope happen one after another. `work` may run more than once, so it
+   * awaits nothing but the tree. Returns when the change is durable.
+   */
+  change<T>(scope: string, work: (tree: Tree) => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,261 @@
+/** Rows of blobs, their other names, and what is to be collected. */
+import { type SqlBool, sql } from 'kysely';
+import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
+import { type Db, isPostgres, type Tx } from './database.ts';
+
+export interface BlobRow {
+  readonly sha256: Sha256;
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
+  readonly size: number;
+  /** Undefined when the bytes are held in the database. */
+  readonly storeKey: string | undefined;
+}
+
+export interface NewBlob {
+  readonly sha256: Sha256;
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
+  readonly size: number;
+  readonly storeKey: string | undefined;
+  readonly bytes: Buffer | undefined;
+}
+
+export async function getBlob(db: Db, sha256: Sha256): Promise<BlobRow | undefined> {
+  const row = await db
+    .selectFrom('blob')
+    .select(['sha1', 'md5', 'size', 'store_key'])
+    .where('sha256', '=', sha256)
+    .executeTakeFirst();
+  return (
+    row && {
+      sha256,
+      sha1: row.sha1 ?? undefined,
+      md5: row.md5 ?? undefined,
+      size: row.size,
+      storeKey: row.store_key ?? undefined,
+    }
+  );
+}
+
+export async function getInlineBytes(db: Db, sha256: Sha256): Promise<Buffer | undefined> {
+  const row = await db.selectFrom('blob_content').select('bytes').where('sha256', '=', sha256).executeTakeFirst();
+  return row && Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength);
+}
+
+/**
+ * Those of the blobs that exist, kept from being collected until the transaction ends. Locks are taken in the order
+ * of the digests, so that two transactions cannot wait for each other.
+ */
+export async function holdBlobs(tx: Tx, digests: readonly Sha256[]): Promise<Set<string>> {
+  const held = new Set<string>();
+  for (const chunk of chunks([...digests].sort())) {
+    let query = tx.selectFrom('blob').select('sha256').where('sha256', 'in', chunk).orderBy('sha256');
+    if (isPostgres(tx)) query = query.forKeyShare();
+    for (const row of await query.execute()) held.add(row.sha256);
+  }
+  return held;
+}
+
+/** Inserts the row; false when the blob is there already, and then nothing is changed. */
+export async function insertBlob(tx: Tx, blob: NewBlob, at: number): Promise<boolean> {
+  const inserted = await tx
+    .insertInto('blob')
+    .values({
+      sha256: blob.sha256,
+      sha1: blob.sha1 ?? null,
+      md5: blob.md5 ?? null,
+      size: blob.size,
+      store_key: blob.storeKey ?? null,
+      created_at: at,
+    })
+    .onConflict((conflict) => conflict.column('sha256').doNothing())
+    .returning('sha256')
+    .executeTakeFirst();
+  if (!inserted) return false;
+  if (blob.bytes) await tx.insertInto('blob_content').values({ sha256: blob.sha256, bytes: blob.bytes }).execute();
+  return true;
+}
+
+export async function addAlias(tx: Tx, digest: Digest, sha256: Sha256): Promise<void> {
+  await tx
+    .insertInto('blob_alias')
+    .values({ algorithm: digest.algorithm, value: digest.hex, sha256 })
+    .onConflict((conflict) => conflict.columns(['algorithm', 'value']).doNothing())
+    .execute();
+}
+
+/** What the digest's bytes are called by SHA-256; undefined when no such bytes are known. */
+export async function resolveDigest(db: Db, digest: Digest): Promise<Sha256 | undefined> {
+  if (digest.algorithm === 'sha256') return digest.hex as Sha256;
+  const row = await db
+    .selectFrom('blob_alias')
+    .select('sha256')
+    .where('algorithm', '=', digest.algorithm)
+    .where('value', '=', digest.hex)
+    .executeTakeFirst();
+  return row?.sha256 as Sha256 | undefined;
+}
+
+export async function setChecksums(tx: Tx, checksums: Checksums): Promise<void> {
+  await tx
+    .updateTable('blob')
+    .set({ sha1: checksums.sha1, md5: checksums.md5 })
+    .where('sha256', '=', checksums.sha256)
+    .execute();
+}
+
+/** Blobs whose SHA-1 and MD5 nobody has computed yet, oldest first. */
+export async function listUnsummed(db: Db, createdBefore: number, limit: number): Promise<Sha256[]> {
+  const rows = await db
+    .selectFrom('blob')
+    .select('sha256')
+    .where('sha1', 'is', null)
+    .where('created_at', '<', createdBefore)
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.sha256 as Sha256);
+}
+
+/** Has the blobs looked at after the given time; a later time wins over an earlier one. */
+export async function reviewBlobs(tx: Tx, digests: readonly string[], reviewAfter: number): Promise<void> {
+  for (const chunk of chunks([...new Set(digests)].sort())) {
+    await tx
+      .insertInto('blob_review')
+      .values(chunk.map((sha256) => ({ sha256, review_after: reviewAfter })))
+      .onConflict((conflict) =>
+        conflict.column('sha256').doUpdateSet((eb) => ({
+          review_after: sql<number>`case when ${eb.ref('excluded.review_after')} > blob_review.review_after then ${eb.ref('excluded.review_after')} else blob_review.review_after end`,
+        })),
+      )
+      .execute();
+  }
+}
+
+/** Digests due for review, in the order in which their rows may be locked. */
+export async function listDueReviews(db: Db, now: number, limit: number): Promise<Sha256[]> {
+  const rows = await db
+    .selectFrom('blob_review')
+    .select('sha256')
+    .where('review_after', '<=', now)
+    .orderBy('review_after')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.sha256 as Sha256).sort();
+}
+
+/**
+ * Removes those of the blobs that no node names, together with their reviews, and leaves their objects in the trash.
+ * After the commit nobody can resolve the digest; the same bytes deposited again get an object of their own.
+ */
+export async function condemnUnreferenced(
+  tx: Tx,
+  digests: readonly Sha256[],
+  objectsNotBefore: number,
+): Promise<{ condemned: number; bytes: number }> {
+  if (digests.length === 0) return { condemned: 0, bytes: 0 };
+  let lock = tx
+    .selectFrom('blob')
+    .select(['sha256', 'store_key', 'size'])
+    .where('sha256', 'in', digests)
+    .orderBy('sha256');
+  // Waiting for a writer here could only find that the blob is referenced now: it is reviewed again next time.
+  if (isPostgres(tx)) lock = lock.forUpdate().skipLocked();
+  const locked = await lock.execute();
+  const referenced = await tx
+    .selectFrom('node')
+    .select('sha256')
+    .distinct()
+    .where('sha256', 'in', digests)
+    .where(sql<SqlBool>`sha256 is not null`)
+    .execute();
+  const keep = new Set(referenced.map((row) => row.sha256));
+  const gone = locked.filter((row) => !keep.has(row.sha256));
+  const objects = gone.flatMap((row) => (row.store_key === null ? [] : [row.store_key]));
+  if (objects.length > 0) await trashObjects(tx, objects, objectsNotBefore);
+  if (gone.length > 0)
+    await tx
+      .deleteFrom('blob')
+      .where(
+        'sha256',
+        'in',
+        gone.map((row) => row.sha256),
+      )
+      .execute();
+  const lockedDigests = new Set(locked.map((row) => row.sha256));
+  const settled = await tx.selectFrom('blob').select('sha256').where('sha256', 'in', digests).execute();
+  const skipped = new Set(settled.filter((row) => !lockedDigests.has(row.sha256)).map((row) => row.sha256));
+  const reviewed = digests.filter((digest) => !skipped.has(digest));
+  if (reviewed.length > 0) await tx.deleteFrom('blob_review').where('sha256', 'in', reviewed).execute();
+  return { condemned: gone.length, bytes: gone.reduce((sum, row) => sum + row.size, 0) };
+}
+
+export async function trashObjects(tx: Tx, storeKeys: readonly string[], notBefore: number): Promise<void> {
+  await tx
+    .insertInto('object_trash')
+    .values(storeKeys.map((store_key) => ({ store_key, not_before: notBefore, attempts: 0 })))
+    .execute();
+}
+
+export async function listTrash(
+  db: Db,
+  now: number,
+  limit: number,
+): Promise<{ id: number; storeKey: string; attempts: number }[]> {
+  const rows = await db
+    .selectFrom('object_trash')
+    .select(['id', 'store_key', 'attempts'])
+    .where('not_before', '<=', now)
+    .orderBy('not_before')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ id: row.id, storeKey: row.store_key, attempts: row.attempts }));
+}
+
+export async function deleteTrash(tx: Tx, ids: readonly number[]): Promise<void> {
+  if (ids.length > 0) await tx.deleteFrom('object_trash').where('id', 'in', ids).execute();
+}
+
+export async function postponeTrash(tx: Tx, id: number, notBefore: number): Promise<void> {
+  await tx
+    .updateTable('object_trash')
+    .set((eb) => ({ not_before: notBefore, attempts: eb('attempts', '+', 1) }))
+    .where('id', '=', id)
+    .execute();
+}
+
+/** Which of the objects some row still knows: a blob's, or one waiting in the trash. */
+export async function knownObjects(db: Db, storeKeys: readonly string[]): Promise<Set<string>> {
+  const known = new Set<string>();
+  for (const chunk of chunks(storeKeys)) {
+    const blobs = await db.selectFrom('blob').select('store_key').where('store_key', 'in', chunk).execute();
+    const trash = await db.selectFrom('object_trash').select('store_key').where('store_key', 'in', chunk).execute();
+    for (const row of [...blobs, ...trash]) if (row.store_key !== null) known.add(row.store_key);
+  }
+  return known;
+}
+
+/** All blobs in the order of their digests, for whoever checks them against the store. */
+export async function listBlobs(db: Db, after: string, limit: number): Promise<BlobRow[]> {
+  const rows = await db
+    .selectFrom('blob')
+    .selectAll()
+    .where('sha256', '>', after)
+    .orderBy('sha256')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({
+    sha256: row.sha256 as Sha256,
+    sha1: row.sha1 ?? undefined,
+    md5: row.md5 ?? undefined,
+    size: row.size,
+    storeKey: row.store_key ?? undefined,
+  }));
+}
+
+const CHUNK = 200;
+
+/** Long lists of values go to the database in pieces. */
+export function* chunks<T>(values: readonly T[]): Generator<T[]> {
+  for (let start = 0; start < values.length; start += CHUNK) yield values.slice(start, start + CHUNK);
+}

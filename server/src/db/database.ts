@@ -1,0 +1,128 @@
+/** The database handle: one query text for SQLite and PostgreSQL, transactions that are durable when they return. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Kysely, PostgresAdapter, type SqlBool, sql, type Transaction } from 'kysely';
+import { AppError } from '../core/errors.ts';
+import type { Schema } from './schema.ts';
+
+export type Tx = Transaction<Schema>;
+/** Functions that only read take either; functions that must be atomic with their caller take a Tx. */
+export type Db = Kysely<Schema> | Tx;
+
+/** All that differs between SQLite and PostgreSQL outside the query builder. */
+export interface Dialect {
+  readonly name: 'sqlite' | 'postgres';
+  /** Whether this process is the only one that writes, so what it remembers stays true. */
+  readonly exclusive: boolean;
+  isUniqueViolation(error: unknown): boolean;
+  isForeignKeyViolation(error: unknown): boolean;
+  /** Whether to try the transaction again: serialisation failure, deadlock, busy. */
+  isRetryable(error: unknown): boolean;
+  /** The failure a client may be told of when the database itself is in trouble; undefined for other errors. */
+  troubleOf(error: unknown): AppError | undefined;
+  /** Resolves when everything committed before the call is on disk. */
+  flush(): Promise<void>;
+  /** Upkeep that must not happen inside a request. */
+  maintain?(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface TransactionOptions {
+  /** False for rows whose loss at a power cut only makes a client start over, such as upload sessions. */
+  readonly durable?: boolean;
+}
+
+const MAX_ATTEMPTS = 6;
+
+interface Scope {
+  readonly afterCommit: (() => void)[];
+}
+const scopes = new WeakMap<object, Scope>();
+const inTransaction = new AsyncLocalStorage<true>();
+
+export class Database {
+  readonly kysely: Kysely<Schema>;
+  readonly dialect: Dialect;
+
+  constructor(kysely: Kysely<Schema>, dialect: Dialect) {
+    this.kysely = kysely;
+    this.dialect = dialect;
+  }
+
+  /**
+   * Runs `work` atomically and returns when the result is durable. `work` awaits nothing but SQL and may run again
+   * after a conflict with another transaction.
+   */
+  async transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    if (inTransaction.getStore()) throw new Error('a transaction was started inside another one');
+    for (let attempt = 1; ; attempt++) {
+      const scope: Scope = { afterCommit: [] };
+      try {
+        const result = await this.kysely.transaction().execute((tx) => {
+          scopes.set(tx, scope);
+          return inTransaction.run(true, () => work(tx));
+        });
+        if (options.durable !== false) await this.dialect.flush();
+        for (const run of scope.afterCommit) run();
+        return result;
+      } catch (error) {
+        if (this.dialect.isRetryable(error) && attempt < MAX_ATTEMPTS) {
+          await delay(Math.random() * 10 * 2 ** attempt);
+          continue;
+        }
+        throw this.translate(error);
+      }
+    }
+  }
+
+  /** Runs a read; trouble of the database becomes the `unavailable` a client may be told. */
+  async read<T>(work: (db: Kysely<Schema>) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.kysely);
+    } catch (error) {
+      throw this.translate(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.kysely.destroy();
+    await this.dialect.close();
+  }
+
+  private translate(error: unknown): unknown {
+    if (error instanceof AppError) return error;
+    if (this.dialect.isRetryable(error)) {
+      return new AppError('unavailable', 'The database is busy with other changes. Try again.', {}, { cause: error });
+    }
+    return this.dialect.troubleOf(error) ?? error;
+  }
+}
+
+/** Calls `run` once the transaction is durable; never if it fails. */
+export function afterCommit(tx: Tx, run: () => void): void {
+  const scope = scopes.get(tx);
+  if (!scope) throw new Error('afterCommit needs a transaction started by Database.transaction');
+  scope.afterCommit.push(run);
+}
+
+export function isPostgres(db: Db): boolean {
+  return db.getExecutor().adapter instanceof PostgresAdapter;
+}
+
+/** The database's own clock, so that nodes with different clocks agree about leases. */
+export function nowMs(db: Db) {
+  return isPostgres(db)
+    ? sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
+    : sql<number>`cast(unixepoch('subsec') * 1000 as integer)`;
+}
+
+/** Makes transactions that name the same scope happen one after another. SQLite has one writer anyway. */
+export async function lockScope(tx: Tx, scope: string): Promise<void> {
+  if (isPostgres(tx)) await sql`select pg_advisory_xact_lock(hashtextextended(${scope}, 0))`.execute(tx);
+}
+
+/** `column` lies strictly below the folder `path`, at any depth; every path does for the root. */
+export function below(column: string, path: string) {
+  if (path === '') return sql<SqlBool>`1 = 1`;
+  return sql<SqlBool>`(${sql.ref(column)} = ${path} or (${sql.ref(column)} > ${`${path}/`} and ${sql.ref(column)} < ${`${path}0`}))`;
+}

@@ -1,0 +1,287 @@
+/**
+ * SQLite through Node's own driver. Commits do not sync by themselves: many transactions share one sync of the
+ * write-ahead log, made off the main thread, and each returns only after it (see docs/adr/0003-group-commit.md).
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely';
+import { AppError } from '../../core/errors.ts';
+import { Database, type Dialect } from '../database.ts';
+import type { Schema } from '../schema.ts';
+
+/** Below this an old bug could corrupt the file when a writer and a checkpoint met (fixed in 3.51.3). */
+const MIN_VERSION = [3, 51, 3];
+const STATEMENT_CACHE = 500;
+const CHECKPOINT_PAGES = 2000;
+
+/** Opens the file, made if missing. Fails when this SQLite is too old to be trusted with it. */
+export async function openSqlite(file: string): Promise<Database> {
+  requireVersion(process.versions['sqlite']);
+  const sqlite = new DatabaseSync(file, { timeout: 5000 });
+  sqlite.exec(`
+    pragma journal_mode = wal;
+    pragma synchronous = normal;
+    pragma foreign_keys = on;
+    pragma wal_autocheckpoint = 0;
+    pragma journal_size_limit = 67108864;
+    pragma temp_store = memory;
+    pragma cache_size = -32768;
+  `);
+  // The log must exist, and its name be on disk, before the first commit counts on it.
+  sqlite.exec('create table if not exists boot (id integer primary key, at integer)');
+  sqlite.exec('insert or replace into boot (id, at) values (1, unixepoch())');
+  const wal = new LogSync(await open(`${file}-wal`, 'r+'));
+  const folder = await open(dirname(file), 'r');
+  await folder.sync();
+  await folder.close();
+  const checkpointer = new Checkpointer(file);
+  const connection = new SqliteConnection(sqlite);
+  const kysely = new Kysely<Schema>({
+    dialect: {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver: () => new SqliteDriver(connection),
+      createIntrospector: (db) => new SqliteIntrospector(db),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+  });
+  return new Database(kysely, sqliteDialect(sqlite, connection, wal, checkpointer));
+}
+
+function sqliteDialect(
+  sqlite: DatabaseSync,
+  connection: SqliteConnection,
+  wal: LogSync,
+  checkpointer: Checkpointer,
+): Dialect {
+  return {
+    name: 'sqlite',
+    exclusive: true,
+    isUniqueViolation: (error) => extendedCode(error) === 2067 || extendedCode(error) === 1555,
+    isForeignKeyViolation: (error) => extendedCode(error) === 787,
+    isRetryable: (error) => (extendedCode(error) & 0xff) === 5,
+    troubleOf(error) {
+      const code = extendedCode(error) & 0xff;
+      if (code === 13) {
+        return new AppError(
+          'quota_exceeded',
+          'The disk that holds the metadata is full. Free some space and try again.',
+          {},
+          { cause: error },
+        );
+      }
+      if (code === 10 || code === 8 || code === 14) {
+        return new AppError(
+          'unavailable',
+          'The metadata cannot be written or read at the moment. Try again later.',
+          {},
+          { cause: error },
+        );
+      }
+      return undefined;
+    },
+    flush: () => wal.sync(),
+    async maintain() {
+      await checkpointer.run();
+    },
+    async close() {
+      await checkpointer.stop();
+      connection.clear();
+      sqlite.exec('pragma wal_checkpoint(truncate)');
+      sqlite.close();
+      await wal.close();
+    },
+  };
+}
+
+/** SQLite's extended result code; 0 for errors that are not SQLite's. */
+function extendedCode(error: unknown): number {
+  if (!(error instanceof Error) || !('errcode' in error)) return 0;
+  return typeof error.errcode === 'number' ? error.errcode : 0;
+}
+
+function requireVersion(version: string | undefined): void {
+  const parts = (version ?? '0').split('.').map(Number);
+  const older = MIN_VERSION.findIndex((needed, i) => (parts[i] ?? 0) !== needed);
+  if (older >= 0 && (parts[older] ?? 0) < (MIN_VERSION[older] ?? 0)) {
+    throw new Error(`SQLite ${version} is too old: ${MIN_VERSION.join('.')} or newer is needed. Use a newer Node.`);
+  }
+}
+
+/** Syncs the log: whoever comes while a sync runs shares the next one. */
+class LogSync {
+  readonly #file: FileHandle;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  #broken: unknown;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  sync(): Promise<void> {
+    if (!this.#running) {
+      this.#running = this.#once();
+      return this.#running;
+    }
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        this.#running = this.#once();
+        return this.#running;
+      });
+    return this.#next;
+  }
+
+  async #once(): Promise<void> {
+    try {
+      // A failed sync is final: the kernel may have dropped the pages and would report success the next time.
+      if (this.#broken !== undefined) throw this.#broken;
+      await this.#file.datasync();
+    } catch (error) {
+      this.#broken ??= error;
+      throw new AppError(
+        'unavailable',
+        'The metadata could not be written to disk. The server takes no more changes until it is restarted.',
+        {},
+        { cause: error },
+      );
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+/** Moves the log into the database file on a thread of its own, with a connection of its own. */
+class Checkpointer {
+  readonly #worker: Worker;
+  #waiting: (() => void)[] = [];
+
+  constructor(file: string) {
+    this.#worker = new Worker(CHECKPOINT_WORKER, { eval: true, workerData: { file, pages: CHECKPOINT_PAGES } });
+    this.#worker.on('message', () => {
+      for (const done of this.#waiting.splice(0)) done();
+    });
+    this.#worker.on('error', () => {
+      for (const done of this.#waiting.splice(0)) done();
+    });
+    this.#worker.unref();
+  }
+
+  run(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#worker.postMessage('run');
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+const CHECKPOINT_WORKER = `
+const { parentPort, workerData } = require('node:worker_threads');
+const { DatabaseSync } = require('node:sqlite');
+const { statSync } = require('node:fs');
+const db = new DatabaseSync(workerData.file, { timeout: 1000 });
+db.exec('pragma synchronous = full; pragma wal_autocheckpoint = 0');
+parentPort.on('message', () => {
+  try {
+    if (statSync(workerData.file + '-wal').size > workerData.pages * 4096) db.prepare('pragma wal_checkpoint(passive)').get();
+  } catch {}
+  parentPort.postMessage('done');
+});
+`;
+
+class SqliteConnection implements DatabaseConnection {
+  readonly #sqlite: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(sqlite: DatabaseSync) {
+    this.#sqlite = sqlite;
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const statement = this.#prepare(query.sql);
+    const parameters = query.parameters as SQLInputValue[];
+    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] };
+    const { changes, lastInsertRowid } = statement.run(...parameters);
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+  }
+
+  async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
+    for (const row of this.#prepare(query.sql).iterate(...(query.parameters as SQLInputValue[]))) {
+      yield { rows: [row as R] };
+    }
+  }
+
+  clear(): void {
+    this.#statements.clear();
+  }
+
+  #prepare(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (!statement) {
+      statement = this.#sqlite.prepare(text);
+      if (this.#statements.size >= STATEMENT_CACHE) this.#statements.clear();
+      this.#statements.set(text, statement);
+    }
+    return statement;
+  }
+}
+
+/** One connection, handed to one user at a time. */
+class SqliteDriver implements Driver {
+  readonly #connection: SqliteConnection;
+  #tail: Promise<void> = Promise.resolve();
+  #release: (() => void) | undefined;
+
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    const turn = this.#tail;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tail = promise;
+    await turn;
+    this.#release = resolve;
+    return this.#connection;
+  }
+
+  async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('commit'));
+  }
+
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('rollback'));
+  }
+
+  async releaseConnection(): Promise<void> {
+    this.#release?.();
+  }
+
+  async destroy(): Promise<void> {}
+}

@@ -1,0 +1,50 @@
+/** Brings the schema up to date, forward only, one migration per transaction, one process at a time. */
+import { type Kysely, sql } from 'kysely';
+import { crashpoint } from '../lib/crashpoint.ts';
+import { type Database, isPostgres, lockScope, type Tx } from './database.ts';
+import { up as foundation } from './migrations/0001-foundation.ts';
+import type { Schema } from './schema.ts';
+
+export interface Migration {
+  readonly name: string;
+  up(db: Kysely<Schema>, postgres: boolean): Promise<void>;
+}
+
+/** In order; names never change once released. */
+const MIGRATIONS: readonly Migration[] = [{ name: '0001-foundation', up: foundation }];
+
+/** Applies what is missing and returns the names applied. A database newer than this program is refused. */
+export async function migrate(database: Database, migrations: readonly Migration[] = MIGRATIONS): Promise<string[]> {
+  const applied: string[] = [];
+  await database.transaction(async (tx) => {
+    await lockScope(tx, 'migration');
+    await sql`create table if not exists migration (name text primary key, applied_at bigint not null)`.execute(tx);
+  });
+  await refuseNewer(database, migrations);
+  for (const migration of migrations) {
+    if (await database.transaction((tx) => applyOnce(tx, migration))) applied.push(migration.name);
+  }
+  return applied;
+}
+
+async function applyOnce(tx: Tx, migration: Migration): Promise<boolean> {
+  await lockScope(tx, 'migration');
+  const known = await sql`select 1 from migration where name = ${migration.name}`.execute(tx);
+  if (known.rows.length > 0) return false;
+  await migration.up(tx, isPostgres(tx));
+  crashpoint('migration.applied');
+  await sql`insert into migration (name, applied_at) values (${migration.name}, ${Date.now()})`.execute(tx);
+  crashpoint('migration.recorded');
+  return true;
+}
+
+async function refuseNewer(database: Database, migrations: readonly Migration[]): Promise<void> {
+  const { rows } = await sql<{ name: string }>`select name from migration order by name`.execute(database.kysely);
+  const known = new Set(migrations.map((migration) => migration.name));
+  const unknown = rows.find((row) => !known.has(row.name));
+  if (unknown) {
+    throw new Error(
+      `The database was changed by a newer release ("${unknown.name}"). Start that release, or restore a backup.`,
+    );
+  }
+}

@@ -1,0 +1,460 @@
+/** Rows of the file tree. Paths are joined from `parent` and `name`; the root folder has no row. */
+import { sql } from 'kysely';
+import { AppError } from '../core/errors.ts';
+import { joinPath, type Properties, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
+import type { Entry, Page, TreeNode } from '../core/repository.ts';
+import { chunks } from './blobs.ts';
+import { below, type Db, type Tx } from './database.ts';
+
+/** A file with all that is needed to serve it. */
+export interface FileRow {
+  readonly nodeId: number;
+  readonly path: RepoPath;
+  readonly package: string | undefined;
+  readonly mediaType: string;
+  readonly size: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly modifiedAt: number;
+  readonly modifiedBy: string;
+  readonly sha256: Sha256;
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
+  readonly storeKey: string | undefined;
+  readonly bytes: Buffer | undefined;
+}
+
+export interface NodeRow extends TreeNode {
+  readonly id: number;
+}
+
+export interface NewFile {
+  readonly path: RepoPath;
+  readonly sha256: Sha256;
+  readonly size: number;
+  readonly mediaType: string;
+  readonly package: string | undefined;
+  readonly properties: Properties | undefined;
+  readonly version: { readonly package: string; readonly version: string; readonly metadata: unknown } | undefined;
+}
+
+const FILE_COLUMNS = [
+  'node.id',
+  'node.parent',
+  'node.name',
+  'node.package',
+  'node.media_type',
+  'node.size',
+  'node.created_at',
+  'node.created_by',
+  'node.modified_at',
+  'node.modified_by',
+  'blob.sha256',
+  'blob.sha1',
+  'blob.md5',
+  'blob.store_key',
+  'blob_content.bytes',
+] as const;
+
+function files(db: Db) {
+  return db
+    .selectFrom('node')
+    .innerJoin('blob', 'blob.sha256', 'node.sha256')
+    .leftJoin('blob_content', 'blob_content.sha256', 'blob.sha256')
+    .select(FILE_COLUMNS);
+}
+
+type FileRecord = NonNullable<Awaited<ReturnType<ReturnType<typeof files>['executeTakeFirst']>>>;
+
+function fileRow(row: FileRecord): FileRow {
+  return {
+    nodeId: row.id,
+    path: joinPath(row.parent, row.name),
+    package: row.package ?? undefined,
+    mediaType: row.media_type ?? 'application/octet-stream',
+    size: row.size,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    modifiedAt: row.modified_at,
+    modifiedBy: row.modified_by,
+    sha256: row.sha256 as Sha256,
+    sha1: row.sha1 ?? undefined,
+    md5: row.md5 ?? undefined,
+    storeKey: row.store_key ?? undefined,
+    bytes: row.bytes === null ? undefined : Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength),
+  };
+}
+
+export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<FileRow | undefined> {
+  const { parent, name } = splitPath(path);
+  const row = await files(db)
+    .where('node.repo_id', '=', repoId)
+    .where('node.parent', '=', parent)
+    .where('node.name', '=', name)
+    .executeTakeFirst();
+  return row && fileRow(row);
+}
+
+/** Any file of the package with these bytes. */
+export async function findFile(
+  db: Db,
+  repoId: number,
+  packageName: string,
+  sha256: Sha256,
+): Promise<FileRow | undefined> {
+  const row = await files(db)
+    .where('node.sha256', '=', sha256)
+    .where('node.repo_id', '=', repoId)
+    .where('node.package', '=', packageName)
+    .limit(1)
+    .executeTakeFirst();
+  return row && fileRow(row);
+}
+
+/** The lead file of a package version. */
+export async function getVersionFile(
+  db: Db,
+  repoId: number,
+  name: string,
+  version: string,
+): Promise<FileRow | undefined> {
+  const row = await files(db)
+    .innerJoin('package_version', 'package_version.node_id', 'node.id')
+    .where('package_version.repo_id', '=', repoId)
+    .where('package_version.name', '=', name)
+    .where('package_version.version', '=', version)
+    .executeTakeFirst();
+  return row && fileRow(row);
+}
+
+const NODE_COLUMNS = [
+  'id',
+  'parent',
+  'name',
+  'folder',
+  'sha256',
+  'size',
+  'media_type',
+  'package',
+  'modified_at',
+] as const;
+
+function nodes(db: Db, repoId: number) {
+  return db.selectFrom('node').select(NODE_COLUMNS).where('repo_id', '=', repoId);
+}
+
+type NodeRecord = NonNullable<Awaited<ReturnType<ReturnType<typeof nodes>['executeTakeFirst']>>>;
+
+function nodeRow(row: NodeRecord): NodeRow {
+  return {
+    id: row.id,
+    path: joinPath(row.parent, row.name),
+    folder: row.folder === 1,
+    sha256: (row.sha256 ?? undefined) as Sha256 | undefined,
+    size: row.size,
+    mediaType: row.media_type ?? undefined,
+    package: row.package ?? undefined,
+    modifiedAt: new Date(row.modified_at),
+  };
+}
+
+export async function getNode(db: Db, repoId: number, path: RepoPath): Promise<NodeRow | undefined> {
+  const { parent, name } = splitPath(path);
+  const row = await nodes(db, repoId).where('parent', '=', parent).where('name', '=', name).executeTakeFirst();
+  return row && nodeRow(row);
+}
+
+export async function findNode(
+  db: Db,
+  repoId: number,
+  packageName: string,
+  sha256: Sha256,
+): Promise<NodeRow | undefined> {
+  const row = await nodes(db, repoId)
+    .where('sha256', '=', sha256)
+    .where('package', '=', packageName)
+    .limit(1)
+    .executeTakeFirst();
+  return row && nodeRow(row);
+}
+
+/** Those of the digests that some file of the package holds. */
+export async function heldDigests(
+  db: Db,
+  repoId: number,
+  packageName: string,
+  digests: readonly Sha256[],
+): Promise<Set<string>> {
+  const held = new Set<string>();
+  for (const chunk of chunks(digests)) {
+    const rows = await db
+      .selectFrom('node')
+      .select('sha256')
+      .distinct()
+      .where('sha256', 'in', chunk)
+      .where('repo_id', '=', repoId)
+      .where('package', '=', packageName)
+      .execute();
+    for (const row of rows) if (row.sha256 !== null) held.add(row.sha256);
+  }
+  return held;
+}
+
+/** What lies directly in a folder, by name. */
+export async function listChildren(db: Db, repoId: number, folder: RepoPath, page: Page): Promise<Entry[]> {
+  let query = db
+    .selectFrom('node')
+    .select(['name', 'folder', 'size'])
+    .where('repo_id', '=', repoId)
+    .where('parent', '=', folder)
+    .orderBy('name')
+    .limit(page.limit);
+  if (page.after !== undefined) query = query.where('name', '>', page.after);
+  return (await query.execute()).map((row) => ({ name: row.name, folder: row.folder === 1, size: row.size }));
+}
+
+export async function listChildNodes(db: Db, repoId: number, folder: RepoPath): Promise<NodeRow[]> {
+  const rows = await nodes(db, repoId).where('parent', '=', folder).orderBy('name').execute();
+  return rows.map(nodeRow);
+}
+
+/** The nodes at these paths, by path. */
+export async function getNodes(db: Db, repoId: number, paths: readonly RepoPath[]): Promise<Map<string, NodeRow>> {
+  const byParent = Map.groupBy(paths, (path) => splitPath(path).parent);
+  const found = new Map<string, NodeRow>();
+  for (const [parent, siblings] of byParent) {
+    for (const chunk of chunks(siblings.map((path) => splitPath(path).name))) {
+      const rows = await nodes(db, repoId).where('parent', '=', parent).where('name', 'in', chunk).execute();
+      for (const row of rows.map(nodeRow)) found.set(row.path, row);
+    }
+  }
+  return found;
+}
+
+/** Makes the folders above these paths. A file where a folder is needed is a `conflict`. */
+export async function ensureFolders(
+  tx: Tx,
+  repoId: number,
+  paths: readonly RepoPath[],
+  by: string,
+  at: number,
+): Promise<void> {
+  const wanted = new Set<RepoPath>();
+  for (const path of paths) {
+    for (let folder = splitPath(path).parent; folder !== '' && !wanted.has(folder); folder = splitPath(folder).parent) {
+      wanted.add(folder);
+    }
+  }
+  if (wanted.size === 0) return;
+  const existing = await getNodes(tx, repoId, [...wanted]);
+  for (const node of existing.values()) {
+    if (!node.folder) throw new AppError('conflict', `"${node.path}" is a file, so nothing can be put below it.`);
+  }
+  const missing = [...wanted].filter((path) => !existing.has(path)).map(splitPath);
+  for (const chunk of chunks(missing)) {
+    await tx
+      .insertInto('node')
+      .values(
+        chunk.map(({ parent, name }) => ({
+          repo_id: repoId,
+          parent,
+          name,
+          folder: 1,
+          sha256: null,
+          size: 0,
+          media_type: null,
+          package: null,
+          created_at: at,
+          created_by: by,
+          modified_at: at,
+          modified_by: by,
+        })),
+      )
+      .onConflict((conflict) => conflict.columns(['repo_id', 'parent', 'name']).doNothing())
+      .execute();
+  }
+}
+
+/** Writes files over whatever files were at their paths, with their properties and versions. */
+export async function putFiles(
+  tx: Tx,
+  repoId: number,
+  files: readonly NewFile[],
+  by: string,
+  at: number,
+): Promise<void> {
+  for (const chunk of chunks(files)) {
+    const rows = await tx
+      .insertInto('node')
+      .values(
+        chunk.map((file) => ({
+          repo_id: repoId,
+          ...splitPath(file.path),
+          folder: 0,
+          sha256: file.sha256,
+          size: file.size,
+          media_type: file.mediaType,
+          package: file.package ?? null,
+          created_at: at,
+          created_by: by,
+          modified_at: at,
+          modified_by: by,
+        })),
+      )
+      .onConflict((conflict) =>
+        conflict.columns(['repo_id', 'parent', 'name']).doUpdateSet((eb) => ({
+          sha256: eb.ref('excluded.sha256'),
+          size: eb.ref('excluded.size'),
+          media_type: eb.ref('excluded.media_type'),
+          package: eb.ref('excluded.package'),
+          modified_at: at,
+          modified_by: by,
+        })),
+      )
+      .returning(['id', 'parent', 'name'])
+      .execute();
+    const ids = new Map(rows.map((row) => [joinPath(row.parent, row.name), row.id]));
+    for (const file of chunk) {
+      const id = ids.get(file.path);
+      if (id === undefined) throw new Error(`no row came back for ${file.path}`);
+      if (file.properties) await replaceProperties(tx, id, file.properties);
+      if (file.version) await putVersion(tx, repoId, id, file.version, at);
+    }
+  }
+}
+
+async function putVersion(
+  tx: Tx,
+  repoId: number,
+  nodeId: number,
+  version: NonNullable<NewFile['version']>,
+  at: number,
+): Promise<void> {
+  await tx
+    .insertInto('package_version')
+    .values({
+      node_id: nodeId,
+      repo_id: repoId,
+      name: version.package,
+      version: version.version,
+      metadata: JSON.stringify(version.metadata),
+      created_at: at,
+    })
+    .onConflict((conflict) =>
+      conflict.column('node_id').doUpdateSet((eb) => ({
+        name: eb.ref('excluded.name'),
+        version: eb.ref('excluded.version'),
+        metadata: eb.ref('excluded.metadata'),
+        created_at: at,
+      })),
+    )
+    .execute();
+}
+
+/** Removes a file, or a folder with all it holds; returns the digests that lost a reference. */
+export async function deleteNodes(tx: Tx, repoId: number, node: NodeRow): Promise<Sha256[]> {
+  const lost: Sha256[] = [];
+  if (node.folder) {
+    const inside = await tx
+      .selectFrom('node')
+      .select('sha256')
+      .distinct()
+      .where('repo_id', '=', repoId)
+      .where(below('parent', node.path))
+      .where('sha256', 'is not', null)
+      .execute();
+    for (const row of inside) lost.push(row.sha256 as Sha256);
+    await tx.deleteFrom('node').where('repo_id', '=', repoId).where(below('parent', node.path)).execute();
+  }
+  if (node.sha256) lost.push(node.sha256);
+  await tx.deleteFrom('node').where('id', '=', node.id).execute();
+  return lost;
+}
+
+/** Moves a file or a folder with all it holds to a free path whose parent folders exist. */
+export async function moveNode(tx: Tx, repoId: number, node: NodeRow, to: RepoPath): Promise<void> {
+  if (node.folder) {
+    const cut = [...node.path].length + 1;
+    await tx
+      .updateTable('node')
+      .set({ parent: sql<string>`${to}||substr(parent, ${sql.lit(cut)})` })
+      .where('repo_id', '=', repoId)
+      .where(below('parent', node.path))
+      .execute();
+  }
+  await tx.updateTable('node').set(splitPath(to)).where('id', '=', node.id).execute();
+}
+
+export async function touchNode(tx: Tx, id: number, at: number): Promise<void> {
+  await tx.updateTable('node').set({ modified_at: at }).where('id', '=', id).execute();
+}
+
+export async function getProperties(db: Db, nodeId: number): Promise<Properties> {
+  const rows = await db
+    .selectFrom('property')
+    .select(['key', 'value'])
+    .where('node_id', '=', nodeId)
+    .orderBy('key')
+    .orderBy('value')
+    .execute();
+  const properties: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  for (const { key, value } of rows) {
+    properties[key] ??= [];
+    properties[key].push(value);
+  }
+  return properties;
+}
+
+export async function replaceProperties(tx: Tx, nodeId: number, properties: Properties): Promise<void> {
+  await tx.deleteFrom('property').where('node_id', '=', nodeId).execute();
+  await addProperties(tx, nodeId, properties);
+}
+
+/** Sets the named properties to the given values and leaves the others. */
+export async function changeProperties(
+  tx: Tx,
+  nodeId: number,
+  change: { readonly set?: Properties; readonly remove?: readonly string[] },
+): Promise<void> {
+  const keys = [...Object.keys(change.set ?? {}), ...(change.remove ?? [])];
+  if (keys.length > 0) await tx.deleteFrom('property').where('node_id', '=', nodeId).where('key', 'in', keys).execute();
+  if (change.set) await addProperties(tx, nodeId, change.set);
+}
+
+async function addProperties(tx: Tx, nodeId: number, properties: Properties): Promise<void> {
+  const rows = Object.entries(properties).flatMap(([key, values]) =>
+    [...new Set(values)].map((value) => ({ node_id: nodeId, key, value })),
+  );
+  for (const chunk of chunks(rows)) await tx.insertInto('property').values(chunk).execute();
+}
+
+/**
+ * Files whose parent folder has the given name and that nobody touched since: what is kept only for a while.
+ * In the order of their ids.
+ */
+export async function listStaleIn(
+  db: Db,
+  folderName: string,
+  touchedBefore: number,
+  limit: number,
+): Promise<{ repoId: number; path: RepoPath; id: number }[]> {
+  const rows = await db
+    .selectFrom('node as folder')
+    .innerJoin('node', (join) =>
+      join
+        .onRef('node.repo_id', '=', 'folder.repo_id')
+        .on(
+          'node.parent',
+          '=',
+          sql<string>`case when folder.parent = '' then folder.name else folder.parent || '/' || folder.name end`,
+        ),
+    )
+    .select(['node.repo_id', 'node.parent', 'node.name', 'node.id'])
+    .where('folder.name', '=', folderName)
+    .where('folder.folder', '=', 1)
+    .where('node.folder', '=', 0)
+    .where('node.modified_at', '<', touchedBefore)
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ repoId: row.repo_id, path: joinPath(row.parent, row.name), id: row.id }));
+}

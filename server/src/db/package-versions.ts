@@ -1,0 +1,89 @@
+/** Rows of package versions: what indexes, tag lists and referrers are read from. */
+import { sql } from 'kysely';
+import { joinPath, type Sha256 } from '../core/ids.ts';
+import type { PackageVersion, Page } from '../core/repository.ts';
+import type { Db } from './database.ts';
+
+function versions(db: Db, repoId: number, name: string) {
+  return db
+    .selectFrom('package_version')
+    .innerJoin('node', 'node.id', 'package_version.node_id')
+    .select([
+      'package_version.version',
+      'package_version.metadata',
+      'package_version.created_at',
+      'node.id',
+      'node.parent',
+      'node.name',
+      'node.size',
+      'node.sha256',
+      'node.media_type',
+    ])
+    .where('package_version.repo_id', '=', repoId)
+    .where('package_version.name', '=', name);
+}
+
+type VersionRecord = NonNullable<Awaited<ReturnType<ReturnType<typeof versions>['executeTakeFirst']>>>;
+
+function packageVersion(name: string, row: VersionRecord): PackageVersion {
+  return {
+    package: name,
+    version: row.version,
+    path: joinPath(row.parent, row.name),
+    size: row.size,
+    sha256: row.sha256 as Sha256,
+    mediaType: row.media_type ?? 'application/octet-stream',
+    createdAt: new Date(row.created_at),
+    metadata: JSON.parse(row.metadata) as unknown,
+    sequence: row.id,
+  };
+}
+
+/** By version, byte by byte. */
+export async function listVersions(db: Db, repoId: number, name: string, page: Page): Promise<PackageVersion[]> {
+  let query = versions(db, repoId, name).orderBy('package_version.version').limit(page.limit);
+  if (page.after !== undefined) query = query.where('package_version.version', '>', page.after);
+  return (await query.execute()).map((row) => packageVersion(name, row));
+}
+
+/** Versions whose lead file carries the property, in the order of their nodes. */
+export async function listVersionsWith(
+  db: Db,
+  repoId: number,
+  name: string,
+  property: { readonly key: string; readonly value: string },
+  page: { readonly after?: number; readonly limit: number },
+): Promise<PackageVersion[]> {
+  let query = versions(db, repoId, name)
+    .innerJoin('property', 'property.node_id', 'node.id')
+    .where('property.key', '=', property.key)
+    .where('property.value', '=', property.value)
+    .orderBy('node.id')
+    .limit(page.limit);
+  if (page.after !== undefined) query = query.where('node.id', '>', page.after);
+  return (await query.execute()).map((row) => packageVersion(name, row));
+}
+
+/** Versions whose lead file has these bytes. */
+export async function listVersionsOf(db: Db, repoId: number, name: string, sha256: Sha256): Promise<PackageVersion[]> {
+  const rows = await versions(db, repoId, name)
+    .where('node.sha256', '=', sha256)
+    .where('node.repo_id', '=', repoId)
+    .where('node.package', '=', name)
+    .orderBy('package_version.version')
+    .execute();
+  return rows.map((row) => packageVersion(name, row));
+}
+
+/** Names of packages, byte by byte. Each name costs one look-up, however many versions it has. */
+export async function listPackages(db: Db, repoId: number, page: Page): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`
+    with recursive found (name, n) as (
+      select (select min(name) from package_version where repo_id = ${repoId} and name > ${page.after ?? ''}), 1
+      union all
+      select (select min(name) from package_version where repo_id = ${repoId} and name > found.name), n + 1
+      from found where found.name is not null and n < ${page.limit}
+    )
+    select name from found where name is not null order by name`.execute(db);
+  return rows.map((row) => row.name);
+}

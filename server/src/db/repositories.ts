@@ -1,0 +1,45 @@
+/** Rows of repository configuration. */
+import type { RepoKey } from '../core/ids.ts';
+import type { Db, Tx } from './database.ts';
+
+export interface RepositoryRow {
+  readonly id: number;
+  readonly key: RepoKey;
+  readonly rclass: 'local' | 'remote' | 'virtual' | 'federated';
+  readonly packageType: string;
+  /** Settings as the administrator gave them. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** All repositories, by key. */
+export async function listRepositories(db: Db): Promise<RepositoryRow[]> {
+  const rows = await db.selectFrom('repository').selectAll().orderBy('key').execute();
+  return rows.map((row) => ({
+    id: row.id,
+    key: row.key as RepoKey,
+    rclass: row.rclass as RepositoryRow['rclass'],
+    packageType: row.package_type,
+    config: JSON.parse(row.config) as Record<string, unknown>,
+  }));
+}
+
+export async function createRepository(tx: Tx, repository: Omit<RepositoryRow, 'id'>, at: number): Promise<number> {
+  const row = await tx
+    .insertInto('repository')
+    .values({
+      key: repository.key,
+      rclass: repository.rclass,
+      package_type: repository.packageType,
+      config: JSON.stringify(repository.config),
+      created_at: at,
+      updated_at: at,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return row.id;
+}
+
+/** Removes the row; its nodes must be gone. */
+export async function deleteRepository(tx: Tx, id: number): Promise<void> {
+  await tx.deleteFrom('repository').where('id', '=', id).execute();
+}

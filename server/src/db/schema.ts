@@ -1,0 +1,247 @@
+/**
+ * The tables, as both databases have them. Times are epoch milliseconds, booleans 0 or 1, documents JSON text.
+ * Names and paths compare byte by byte.
+ */
+import type { Generated } from 'kysely';
+
+export interface Schema {
+  repository: RepositoryTable;
+  node: NodeTable;
+  property: PropertyTable;
+  package_version: PackageVersionTable;
+  blob: BlobTable;
+  blob_content: BlobContentTable;
+  blob_alias: BlobAliasTable;
+  blob_review: BlobReviewTable;
+  object_trash: ObjectTrashTable;
+  upload: UploadTable;
+  event: EventTable;
+  cursor: CursorTable;
+  job: JobTable;
+  schedule: ScheduleTable;
+  user: UserTable;
+  user_group: UserGroupTable;
+  user_group_member: UserGroupMemberTable;
+  token: TokenTable;
+  permission_target: PermissionTargetTable;
+  permission_grant: PermissionGrantTable;
+  login_failure: LoginFailureTable;
+  signing_key: SigningKeyTable;
+  setting: SettingTable;
+}
+
+export interface RepositoryTable {
+  /** Never used again, so rights and tokens given for a repository do not pass to its namesake. */
+  id: Generated<number>;
+  key: string;
+  rclass: string;
+  package_type: string;
+  config: string;
+  created_at: number;
+  updated_at: number;
+}
+
+/** The file tree: a folder, or a file with the digest of its bytes. */
+export interface NodeTable {
+  id: Generated<number>;
+  repo_id: number;
+  /** Path of the folder it lies in, '' at the top. */
+  parent: string;
+  name: string;
+  folder: number;
+  sha256: string | null;
+  size: number;
+  media_type: string | null;
+  /** The package a file belongs to, as its format named it. */
+  package: string | null;
+  created_at: number;
+  created_by: string;
+  modified_at: number;
+  modified_by: string;
+}
+
+export interface PropertyTable {
+  node_id: number;
+  key: string;
+  value: string;
+}
+
+/** What a format learned about the lead file of a release. */
+export interface PackageVersionTable {
+  node_id: number;
+  repo_id: number;
+  name: string;
+  version: string;
+  metadata: string;
+  created_at: number;
+}
+
+/** Bytes at rest. A row exists only when the bytes are durable; a node may name only existing rows. */
+export interface BlobTable {
+  sha256: string;
+  /** Null until somebody asks or the background job comes by. */
+  sha1: string | null;
+  md5: string | null;
+  size: number;
+  /** The object in the blob driver; null when the bytes are in `blob_content`. Never used twice. */
+  store_key: string | null;
+  created_at: number;
+}
+
+export interface BlobContentTable {
+  sha256: string;
+  bytes: Uint8Array;
+}
+
+/** Names other than SHA-256 that clients may use for the same bytes. */
+export interface BlobAliasTable {
+  algorithm: string;
+  value: string;
+  sha256: string;
+}
+
+/** Blobs that may have lost their last reference. */
+export interface BlobReviewTable {
+  sha256: string;
+  review_after: number;
+}
+
+/** Objects to be deleted from the blob driver: nothing can reach them any more. */
+export interface ObjectTrashTable {
+  id: Generated<number>;
+  store_key: string;
+  not_before: number;
+  attempts: number;
+}
+
+export interface UploadTable {
+  id: string;
+  repo_id: number;
+  package: string;
+  stage_id: string;
+  received: number;
+  principal: string;
+  /** The digest it ended with; kept a while so that a repeated finish gets the same answer. */
+  digest: string | null;
+  created_at: number;
+  touched_at: number;
+}
+
+export interface EventTable {
+  id: Generated<number>;
+  type: string;
+  repo: string | null;
+  path: string | null;
+  principal: string;
+  payload: string;
+  at: number;
+}
+
+export interface CursorTable {
+  consumer: string;
+  event_id: number;
+}
+
+export interface JobTable {
+  id: Generated<number>;
+  name: string;
+  payload: string;
+  dedupe_key: string | null;
+  state: 'waiting' | 'running' | 'dead';
+  priority: number;
+  run_at: number;
+  lease_until: number | null;
+  /** Grows with each claim: an effect of an older claim is refused. */
+  fence: number;
+  attempts: number;
+  last_error: string | null;
+  created_at: number;
+}
+
+export interface ScheduleTable {
+  name: string;
+  every_ms: number;
+  next_at: number;
+}
+
+export interface UserTable {
+  id: string;
+  name: string;
+  email: string | null;
+  /** Argon2id in the PHC string form; null for accounts without a password. */
+  password: string | null;
+  admin: number;
+  enabled: number;
+  /** Tokens issued before this moment are refused. */
+  tokens_valid_after: number;
+  /** Grows whenever what the account may do or how it proves itself changes. */
+  version: number;
+  created_at: number;
+  last_login_at: number | null;
+}
+
+export interface UserGroupTable {
+  id: string;
+  name: string;
+  description: string;
+  auto_join: number;
+  admin: number;
+  created_at: number;
+}
+
+export interface UserGroupMemberTable {
+  group_id: string;
+  user_id: string;
+}
+
+export interface TokenTable {
+  id: string;
+  user_id: string;
+  kind: string;
+  /** HMAC of the secret part; null for signed tokens, which carry their own proof. */
+  secret: string | null;
+  scope: string | null;
+  description: string;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+}
+
+export interface PermissionTargetTable {
+  id: Generated<number>;
+  name: string;
+  /** JSON arrays: repository keys or ANY, ANY LOCAL, ANY REMOTE; path patterns. */
+  repositories: string;
+  includes: string;
+  excludes: string;
+}
+
+export interface PermissionGrantTable {
+  target_id: number;
+  kind: 'user' | 'group';
+  /** Id of the user or group; `anonymous` for callers without credentials. */
+  subject: string;
+  actions: string;
+}
+
+export interface LoginFailureTable {
+  /** What is counted: an account, an address prefix, or both together. */
+  key: string;
+  failures: number;
+  window_start: number;
+  blocked_until: number;
+}
+
+export interface SigningKeyTable {
+  id: string;
+  public_jwk: string;
+  /** The private key, encrypted with the master key. */
+  sealed_private: string;
+  created_at: number;
+  retired_at: number | null;
+}
+
+export interface SettingTable {
+  key: string;
+  value: string;
+}
