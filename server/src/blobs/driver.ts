@@ -60,9 +60,10 @@ export interface Stage {
   read(): Promise<Readable>;
   /**
    * Makes the bytes an object of their own and returns its key once the object is durable. The digest names it
-   * where the medium allows. The stage is gone afterwards.
+   * where the medium allows. `announce` is called with the key, and awaited, before an object of that key can
+   * exist, so that a crash in between leaves a note of what to remove. The stage is gone afterwards.
    */
-  commit(sha256: Sha256): Promise<string>;
+  commit(sha256: Sha256, announce: (key: string) => Promise<void>): Promise<string>;
   /** Frees what the stage holds open in this process; the bytes stay for a `resume`. */
   close(): Promise<void>;
   /** Removes the bytes. Safe to call after a failure and more than once. */

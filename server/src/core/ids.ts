@@ -34,7 +34,8 @@ export type Properties = Readonly<Record<string, readonly string[]>>;
 const SHA256 = /^[0-9a-f]{64}$/;
 const SHA512 = /^[0-9a-f]{128}$/;
 const REPO_KEY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const MAX_PATH_BYTES = 4096;
+/** What fits in an index entry of every database, with the name of the repository. */
+const MAX_PATH_BYTES = 2048;
 const MAX_SEGMENT_BYTES = 255;
 const MAX_SEGMENTS = 128;
 

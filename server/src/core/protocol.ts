@@ -27,6 +27,8 @@ export type Reply =
       /** Overrides the stored media type. */
       readonly mediaType?: string;
       readonly ranges?: boolean;
+      /** Sends the time of the last change and honours conditions on it. */
+      readonly lastModified?: boolean;
       /** `attachment` names the file in `Content-Disposition` and forbids active content. */
       readonly disposition?: 'attachment';
       /** Whether the bytes may come from the store by a signed redirect. */
@@ -75,6 +77,10 @@ export interface ProtocolContext {
   readonly links: Links;
   /** Whether the caller brought credentials. */
   readonly authenticated: boolean;
+  /** Repositories of the same package type that the caller may know of. */
+  repositories(): Promise<readonly Repository[]>;
+  /** The same with all the caller's rights, where a protocol's token can only name what its client knew to ask for. */
+  repositoriesOfCaller(): Promise<readonly Repository[]>;
 }
 
 /** Context of routes that belong to a package type but to no one repository. */
@@ -82,6 +88,8 @@ export interface ServiceContext {
   readonly links: Links;
   readonly authenticated: boolean;
   readonly tokens: TokenIssuer;
+  /** The one repository that the host name, the port or the path stands for, where it does. */
+  readonly bound: Repository | undefined;
   /** Repositories of this package type that the caller may see, by key. */
   repositories(): Promise<readonly Repository[]>;
   /** One of them; undefined also when the caller may not know it. */
@@ -109,4 +117,9 @@ export interface Failure {
   readonly authenticated: boolean;
   /** Whether the credentials that were sent were refused, as against not sufficing. */
   readonly badCredentials: boolean;
+}
+
+/** The audience of tokens for a host: what clients call the service. */
+export function audienceOf(origin: string): string {
+  return origin.replace(/^https?:\/\//, '');
 }

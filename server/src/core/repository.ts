@@ -1,6 +1,7 @@
 /** The contract between formats and repository classes: what a repository offers to one principal. */
 import type { Readable } from 'node:stream';
 import type { ChecksumAlgorithm, Checksums, Digest, Properties, RepoKey, RepoPath, Sha256 } from './ids.ts';
+import type { Action } from './principal.ts';
 
 /** Offsets in bytes; `end` is inclusive, as in HTTP. */
 export interface ByteRange {
@@ -35,6 +36,8 @@ export interface Asset {
   readonly content: Content;
   /** The package this file belongs to, as its format named it. */
   readonly package: string | undefined;
+  /** What names this state of the file to clients, where its format wants another name than the SHA-256. */
+  readonly etag: string | undefined;
   /** All checksums; SHA-1 and MD5 are computed now if nobody asked before. */
   checksums(): Promise<Checksums>;
 }
@@ -59,10 +62,11 @@ export interface StoreOptions {
 
 /** One file to be put at a path in a change. */
 export interface Deposit {
-  /** Landed bytes, or the digest of bytes already stored (mount, copy, checksum deploy). */
-  readonly content: Landed | Sha256;
+  /** Landed bytes, or a file the caller was allowed to find (mount, copy): knowing a digest is not enough. */
+  readonly content: Landed | Asset | TreeFile;
   readonly mediaType: string;
   readonly package?: string;
+  readonly etag?: string;
   readonly properties?: Properties;
   /** Makes this file the lead file of a package version. */
   readonly version?: { readonly package: string; readonly version: string; readonly metadata: unknown };
@@ -85,36 +89,56 @@ export interface TreeNode {
   readonly modifiedAt: Date;
 }
 
+export type TreeFile = TreeNode & { readonly sha256: Sha256 };
+
 /**
  * The file tree inside one atomic change. Everything here is rows: bytes have landed before.
  * A write over an existing path needs the right to delete, a new one the right to deploy.
  */
 export interface Tree {
   get(path: RepoPath): Promise<TreeNode | undefined>;
-  /** Any file of the package with these bytes. */
-  find(packageName: string, sha256: Sha256): Promise<TreeNode | undefined>;
   /** Resolves a digest of any algorithm to the stored bytes' SHA-256, if the store knows it. */
   resolve(digest: Digest): Promise<Sha256 | undefined>;
-  /** Those of the digests that no file of the package holds. */
-  missing(packageName: string, digests: readonly Sha256[]): Promise<readonly Sha256[]>;
+  /** For each of the digests a file of the package that holds it; absent where there is none. */
+  held(packageName: string, digests: readonly Sha256[]): Promise<ReadonlyMap<Sha256, TreeFile>>;
   children(folder: RepoPath): Promise<readonly TreeNode[]>;
   /** Puts files, with the folders they need, over whatever files were at these paths. */
   put(files: ReadonlyMap<RepoPath, Deposit>): Promise<void>;
-  /** Moves a file or a folder with all it holds; the target must be free. */
+  /** Makes a folder, with those above it; one that is there already is no error. */
+  makeFolder(path: RepoPath): Promise<void>;
+  /** Puts a file whose path is named for its bytes, or makes the one that is there look freshly written. */
+  renew(path: RepoPath, deposit: Deposit): Promise<void>;
+  /** Moves a file or a folder with all it holds; the target must be free. Needs the right to delete at the source. */
   move(from: RepoPath, to: RepoPath): Promise<void>;
+  /** Gives a lead file another version and sets properties; part of a move or a put, so it needs no right of its own. */
+  relabel(path: RepoPath, version: string, properties: Properties): Promise<void>;
   /** Removes a file, or a folder with all it holds; false if there was none. */
   delete(path: RepoPath): Promise<boolean>;
   /** Makes a path look freshly written, which renews what is kept by age. */
   touch(path: RepoPath): Promise<void>;
   annotate(path: RepoPath, change: { readonly set?: Properties; readonly remove?: readonly string[] }): Promise<void>;
-  /** Every package version whose lead file has these bytes. */
-  versionsOf(packageName: string, sha256: Sha256): Promise<readonly PackageVersion[]>;
+  /** Package versions whose lead file has these bytes, up to `limit` of them. */
+  versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]>;
+  /** Package versions whose lead file carries a property value, up to `limit` of them. */
+  versionsWith(packageName: string, property: PropertyValue, limit: number): Promise<readonly PackageVersion[]>;
+}
+
+export interface PropertyValue {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface Page {
   /** Names greater than this, compared byte by byte. */
   readonly after?: string;
+  /** Names less than this. */
+  readonly before?: string;
   readonly limit: number;
+}
+
+export interface VersionName {
+  readonly version: string;
+  readonly path: RepoPath;
 }
 
 /** What an ingest learned about a release: the only thing indexes are built from. */
@@ -133,7 +157,7 @@ export interface PackageVersion {
 
 /** Resumable uploads of one repository. An upload belongs to a package; another package does not see it. */
 export interface Uploads {
-  start(packageName: string): Promise<Upload>;
+  start(packageName: string, options?: { readonly algorithm?: Digest['algorithm'] }): Promise<Upload>;
   /** `not_found` when unknown, expired or of another package. */
   open(packageName: string, id: string): Promise<Upload>;
 }
@@ -146,8 +170,11 @@ export interface Upload {
   readonly finished: Digest | undefined;
   /** Appends at `received`; on an aborted body what arrived is kept. Two at once: the second is `conflict`. */
   append(body: Readable, signal?: AbortSignal): Promise<void>;
-  /** Verifies the digest over all bytes; a mismatch is `invalid` and ends the upload. */
-  finish(digest: Digest): Promise<Landed>;
+  /**
+   * Takes the last bytes, if the finishing request brought some, and verifies the digest over all of them; a mismatch
+   * is `invalid` and ends the upload.
+   */
+  finish(digest: Digest, last?: { readonly body: Readable; readonly signal?: AbortSignal }): Promise<Landed>;
   abort(): Promise<void>;
 }
 
@@ -156,20 +183,26 @@ export interface Repository {
   readonly key: RepoKey;
   readonly packageType: string;
   readonly rclass: 'local' | 'remote' | 'virtual' | 'federated';
+  /** Settings as the administrator gave them. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Whether the caller has a right here: for protocols that behave differently for those who will write. */
+  allows(action: Action, path: RepoPath): boolean;
+  /** Throws what the caller may be told if it lacks the right: asked before a body is read. */
+  require(action: Action, path: RepoPath): void;
   get(path: RepoPath): Promise<Asset | undefined>;
   /** Whether the path is a folder. */
   isFolder(path: RepoPath): Promise<boolean>;
-  /** A file of the package with these bytes: how content-addressed protocols read. */
-  find(packageName: string, digest: Digest): Promise<Asset | undefined>;
+  /** A file of the package, or of any where none is named, with these bytes: how content-addressed protocols read. */
+  find(packageName: string | undefined, digest: Digest): Promise<Asset | undefined>;
   /** The lead file of a package version. */
   version(packageName: string, version: string): Promise<Asset | undefined>;
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]>;
   packages(page: Page): Promise<readonly string[]>;
-  versions(packageName: string, page: Page): Promise<readonly PackageVersion[]>;
+  versionNames(packageName: string, page: Page): Promise<readonly VersionName[]>;
   /** Package versions whose lead file carries a property value, in the order of their creation. */
   versionsWith(
     packageName: string,
-    property: { readonly key: string; readonly value: string },
+    property: PropertyValue,
     page: { readonly after?: number; readonly limit: number },
   ): Promise<readonly PackageVersion[]>;
   properties(path: RepoPath): Promise<Properties>;

@@ -1,5 +1,5 @@
 /** Rows of blobs, their other names, and what is to be collected. */
-import { type SqlBool, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
 import { type Db, isPostgres, type Tx } from './database.ts';
 
@@ -146,14 +146,15 @@ export async function listDueReviews(db: Db, now: number, limit: number): Promis
 
 /**
  * Removes those of the blobs that no node names, together with their reviews, and leaves their objects in the trash.
- * After the commit nobody can resolve the digest; the same bytes deposited again get an object of their own.
+ * After the commit nobody can resolve the digest; the same bytes deposited again get an object of their own. Blobs that
+ * a writer holds stay due; `settled` counts the others.
  */
 export async function condemnUnreferenced(
   tx: Tx,
   digests: readonly Sha256[],
   objectsNotBefore: number,
-): Promise<{ condemned: number; bytes: number }> {
-  if (digests.length === 0) return { condemned: 0, bytes: 0 };
+): Promise<{ condemned: number; bytes: number; settled: number }> {
+  if (digests.length === 0) return { condemned: 0, bytes: 0, settled: 0 };
   let lock = tx
     .selectFrom('blob')
     .select(['sha256', 'store_key', 'size'])
@@ -162,12 +163,12 @@ export async function condemnUnreferenced(
   // Waiting for a writer here could only find that the blob is referenced now: it is reviewed again next time.
   if (isPostgres(tx)) lock = lock.forUpdate().skipLocked();
   const locked = await lock.execute();
+  // Asked after the locks are held, so that whoever names a blob from now on finds it gone.
   const referenced = await tx
-    .selectFrom('node')
+    .selectFrom('blob')
     .select('sha256')
-    .distinct()
     .where('sha256', 'in', digests)
-    .where(sql<SqlBool>`sha256 is not null`)
+    .where((eb) => eb.exists(eb.selectFrom('node').select('node.id').whereRef('node.sha256', '=', 'blob.sha256')))
     .execute();
   const keep = new Set(referenced.map((row) => row.sha256));
   const gone = locked.filter((row) => !keep.has(row.sha256));
@@ -187,7 +188,7 @@ export async function condemnUnreferenced(
   const skipped = new Set(settled.filter((row) => !lockedDigests.has(row.sha256)).map((row) => row.sha256));
   const reviewed = digests.filter((digest) => !skipped.has(digest));
   if (reviewed.length > 0) await tx.deleteFrom('blob_review').where('sha256', 'in', reviewed).execute();
-  return { condemned: gone.length, bytes: gone.reduce((sum, row) => sum + row.size, 0) };
+  return { condemned: gone.length, bytes: gone.reduce((sum, row) => sum + row.size, 0), settled: reviewed.length };
 }
 
 export async function trashObjects(tx: Tx, storeKeys: readonly string[], notBefore: number): Promise<void> {
@@ -258,4 +259,9 @@ const CHUNK = 200;
 /** Long lists of values go to the database in pieces. */
 export function* chunks<T>(values: readonly T[]): Generator<T[]> {
   for (let start = 0; start < values.length; start += CHUNK) yield values.slice(start, start + CHUNK);
+}
+
+/** Takes an object out of the trash: a blob owns it now, or it is gone. */
+export async function deleteTrashOf(tx: Tx, storeKey: string): Promise<void> {
+  await tx.deleteFrom('object_trash').where('store_key', '=', storeKey).execute();
 }

@@ -126,3 +126,9 @@ export function below(column: string, path: string) {
   if (path === '') return sql<SqlBool>`1 = 1`;
   return sql<SqlBool>`(${sql.ref(column)} = ${path} or (${sql.ref(column)} > ${`${path}/`} and ${sql.ref(column)} < ${`${path}0`}))`;
 }
+
+/** What the database's clock says. */
+export async function databaseTime(db: Db): Promise<number> {
+  const row = await db.selectNoFrom(nowMs(db).as('now')).executeTakeFirstOrThrow();
+  return Number(row.now);
+}

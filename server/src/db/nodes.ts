@@ -11,6 +11,7 @@ export interface FileRow {
   readonly nodeId: number;
   readonly path: RepoPath;
   readonly package: string | undefined;
+  readonly etag: string | undefined;
   readonly mediaType: string;
   readonly size: number;
   readonly createdAt: number;
@@ -34,6 +35,7 @@ export interface NewFile {
   readonly size: number;
   readonly mediaType: string;
   readonly package: string | undefined;
+  readonly etag: string | undefined;
   readonly properties: Properties | undefined;
   readonly version: { readonly package: string; readonly version: string; readonly metadata: unknown } | undefined;
 }
@@ -43,6 +45,7 @@ const FILE_COLUMNS = [
   'node.parent',
   'node.name',
   'node.package',
+  'node.etag',
   'node.media_type',
   'node.size',
   'node.created_at',
@@ -71,6 +74,7 @@ function fileRow(row: FileRecord): FileRow {
     nodeId: row.id,
     path: joinPath(row.parent, row.name),
     package: row.package ?? undefined,
+    etag: row.etag ?? undefined,
     mediaType: row.media_type ?? 'application/octet-stream',
     size: row.size,
     createdAt: row.created_at,
@@ -95,20 +99,17 @@ export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<F
   return row && fileRow(row);
 }
 
-/** Any file of the package with these bytes. */
-export async function findFile(
+/** Files with these bytes in no order, of one package or, without a name, of any. */
+export async function findFiles(
   db: Db,
   repoId: number,
-  packageName: string,
+  packageName: string | undefined,
   sha256: Sha256,
-): Promise<FileRow | undefined> {
-  const row = await files(db)
-    .where('node.sha256', '=', sha256)
-    .where('node.repo_id', '=', repoId)
-    .where('node.package', '=', packageName)
-    .limit(1)
-    .executeTakeFirst();
-  return row && fileRow(row);
+  limit: number,
+): Promise<FileRow[]> {
+  let query = files(db).where('node.sha256', '=', sha256).where('node.repo_id', '=', repoId).limit(limit);
+  if (packageName !== undefined) query = query.where('node.package', '=', packageName);
+  return (await query.execute()).map(fileRow);
 }
 
 /** The lead file of a package version. */
@@ -164,40 +165,36 @@ export async function getNode(db: Db, repoId: number, path: RepoPath): Promise<N
   return row && nodeRow(row);
 }
 
-export async function findNode(
-  db: Db,
-  repoId: number,
-  packageName: string,
-  sha256: Sha256,
-): Promise<NodeRow | undefined> {
-  const row = await nodes(db, repoId)
-    .where('sha256', '=', sha256)
-    .where('package', '=', packageName)
-    .limit(1)
-    .executeTakeFirst();
-  return row && nodeRow(row);
-}
-
-/** Those of the digests that some file of the package holds. */
-export async function heldDigests(
+/** For each of the digests a file of the package that holds it. */
+export async function listHolders(
   db: Db,
   repoId: number,
   packageName: string,
   digests: readonly Sha256[],
-): Promise<Set<string>> {
-  const held = new Set<string>();
+): Promise<Map<Sha256, NodeRow & { sha256: Sha256 }>> {
+  const holders = new Map<Sha256, NodeRow & { sha256: Sha256 }>();
   for (const chunk of chunks(digests)) {
-    const rows = await db
-      .selectFrom('node')
-      .select('sha256')
-      .distinct()
-      .where('sha256', 'in', chunk)
-      .where('repo_id', '=', repoId)
-      .where('package', '=', packageName)
+    // One look-up per digest: a base layer may be held by a hundred thousand tags.
+    const ids = await db
+      .selectFrom('blob')
+      .select((eb) =>
+        eb
+          .selectFrom('node')
+          .select('node.id')
+          .whereRef('node.sha256', '=', 'blob.sha256')
+          .where('node.repo_id', '=', repoId)
+          .where('node.package', '=', packageName)
+          .limit(1)
+          .as('id'),
+      )
+      .where('blob.sha256', 'in', chunk)
       .execute();
-    for (const row of rows) if (row.sha256 !== null) held.add(row.sha256);
+    const found = ids.flatMap((row) => (row.id === null ? [] : [row.id]));
+    if (found.length === 0) continue;
+    const rows = await nodes(db, repoId).where('id', 'in', found).execute();
+    for (const row of rows.map(nodeRow)) if (row.sha256) holders.set(row.sha256, { ...row, sha256: row.sha256 });
   }
-  return held;
+  return holders;
 }
 
 /** What lies directly in a folder, by name. */
@@ -264,6 +261,7 @@ export async function ensureFolders(
           size: 0,
           media_type: null,
           package: null,
+          etag: null,
           created_at: at,
           created_by: by,
           modified_at: at,
@@ -295,6 +293,7 @@ export async function putFiles(
           size: file.size,
           media_type: file.mediaType,
           package: file.package ?? null,
+          etag: file.etag ?? null,
           created_at: at,
           created_by: by,
           modified_at: at,
@@ -307,6 +306,7 @@ export async function putFiles(
           size: eb.ref('excluded.size'),
           media_type: eb.ref('excluded.media_type'),
           package: eb.ref('excluded.package'),
+          etag: eb.ref('excluded.etag'),
           modified_at: at,
           modified_by: by,
         })),
@@ -457,4 +457,20 @@ export async function listStaleIn(
     .limit(limit)
     .execute();
   return rows.map((row) => ({ repoId: row.repo_id, path: joinPath(row.parent, row.name), id: row.id }));
+}
+
+/** Removes up to `limit` nodes of a repository; returns how many, and the digests that lost a reference. */
+export async function deleteAllNodes(
+  tx: Tx,
+  repoId: number,
+  limit: number,
+): Promise<{ readonly nodes: number; readonly sha256: Sha256[] }> {
+  const rows = await tx
+    .selectFrom('node')
+    .select(['id', 'sha256'])
+    .where('repo_id', '=', repoId)
+    .limit(limit)
+    .execute();
+  for (const chunk of chunks(rows.map((row) => row.id))) await tx.deleteFrom('node').where('id', 'in', chunk).execute();
+  return { nodes: rows.length, sha256: rows.flatMap((row) => (row.sha256 === null ? [] : [row.sha256 as Sha256])) };
 }

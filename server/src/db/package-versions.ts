@@ -1,8 +1,8 @@
 /** Rows of package versions: what indexes, tag lists and referrers are read from. */
 import { sql } from 'kysely';
 import { joinPath, type Sha256 } from '../core/ids.ts';
-import type { PackageVersion, Page } from '../core/repository.ts';
-import type { Db } from './database.ts';
+import type { PackageVersion, Page, VersionName } from '../core/repository.ts';
+import type { Db, Tx } from './database.ts';
 
 function versions(db: Db, repoId: number, name: string) {
   return db
@@ -39,11 +39,19 @@ function packageVersion(name: string, row: VersionRecord): PackageVersion {
   };
 }
 
-/** By version, byte by byte. */
-export async function listVersions(db: Db, repoId: number, name: string, page: Page): Promise<PackageVersion[]> {
-  let query = versions(db, repoId, name).orderBy('package_version.version').limit(page.limit);
+/** Versions and where their lead files lie, by version, byte by byte. */
+export async function listVersionNames(db: Db, repoId: number, name: string, page: Page): Promise<VersionName[]> {
+  let query = db
+    .selectFrom('package_version')
+    .innerJoin('node', 'node.id', 'package_version.node_id')
+    .select(['package_version.version', 'node.parent', 'node.name'])
+    .where('package_version.repo_id', '=', repoId)
+    .where('package_version.name', '=', name)
+    .orderBy('package_version.version')
+    .limit(page.limit);
   if (page.after !== undefined) query = query.where('package_version.version', '>', page.after);
-  return (await query.execute()).map((row) => packageVersion(name, row));
+  if (page.before !== undefined) query = query.where('package_version.version', '<', page.before);
+  return (await query.execute()).map((row) => ({ version: row.version, path: joinPath(row.parent, row.name) }));
 }
 
 /** Versions whose lead file carries the property, in the order of their nodes. */
@@ -64,13 +72,19 @@ export async function listVersionsWith(
   return (await query.execute()).map((row) => packageVersion(name, row));
 }
 
-/** Versions whose lead file has these bytes. */
-export async function listVersionsOf(db: Db, repoId: number, name: string, sha256: Sha256): Promise<PackageVersion[]> {
+/** Versions whose lead file has these bytes, up to `limit` of them. */
+export async function listVersionsOf(
+  db: Db,
+  repoId: number,
+  name: string,
+  sha256: Sha256,
+  limit: number,
+): Promise<PackageVersion[]> {
   const rows = await versions(db, repoId, name)
     .where('node.sha256', '=', sha256)
     .where('node.repo_id', '=', repoId)
     .where('node.package', '=', name)
-    .orderBy('package_version.version')
+    .limit(limit)
     .execute();
   return rows.map((row) => packageVersion(name, row));
 }
@@ -86,4 +100,9 @@ export async function listPackages(db: Db, repoId: number, page: Page): Promise<
     )
     select name from found where name is not null order by name`.execute(db);
   return rows.map((row) => row.name);
+}
+
+/** Gives the release of a lead file another version, such as when a tag moves away from it. */
+export async function renameVersion(tx: Tx, nodeId: number, version: string): Promise<void> {
+  await tx.updateTable('package_version').set({ version }).where('node_id', '=', nodeId).execute();
 }

@@ -54,6 +54,8 @@ export interface NodeTable {
   media_type: string | null;
   /** The package a file belongs to, as its format named it. */
   package: string | null;
+  /** What names this state of the file to clients, where its format wants another name than the SHA-256. */
+  etag: string | null;
   created_at: number;
   created_by: string;
   modified_at: number;

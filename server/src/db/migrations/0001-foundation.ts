@@ -72,6 +72,7 @@ function statements({ id, int, text, bytes }: Types): string[] {
       size ${int} not null,
       media_type ${text},
       package ${text},
+      etag ${text},
       created_at ${int} not null,
       created_by ${text} not null,
       modified_at ${int} not null,

@@ -1,0 +1,326 @@
+/** The composition root: the only file that knows every concrete class. */
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { SystemApi } from './api/system.ts';
+import { type AccountDeps, bootstrapAdmin } from './auth/accounts.ts';
+import { Authenticator } from './auth/authenticator.ts';
+import { Passwords } from './auth/passwords.ts';
+import { PermissionIndex } from './auth/permissions.ts';
+import { Principals } from './auth/principals.ts';
+import { openSecrets, parseMasterKey } from './auth/secrets.ts';
+import { SigningKeys } from './auth/signing-keys.ts';
+import { LoginThrottle } from './auth/throttle.ts';
+import { openInstanceId, Tokens } from './auth/tokens.ts';
+import type { BlobDriver } from './blobs/driver.ts';
+import { openFsDriver } from './blobs/drivers/fs.ts';
+import { openS3Driver } from './blobs/drivers/s3.ts';
+import { removeLeftovers } from './blobs/leftovers.ts';
+import { BlobStore } from './blobs/store.ts';
+import { sweep } from './blobs/sweep.ts';
+import { UploadSessions } from './blobs/uploads.ts';
+import { addressRanges } from './config/fields.ts';
+import type { Config } from './config/load.ts';
+import { AppError } from './core/errors.ts';
+import type { RepoKey } from './core/ids.ts';
+import type { Database } from './db/database.ts';
+import { openPostgres } from './db/dialects/postgres.ts';
+import { openSqlite } from './db/dialects/sqlite.ts';
+import { migrate } from './db/migrate.ts';
+import { EventLog } from './events/event-log.ts';
+import { Feed } from './events/feed.ts';
+import { defineFormats } from './formats/index.ts';
+import { ContentPlane } from './gateway/content.ts';
+import { Gateway } from './gateway/gateway.ts';
+import { accessLog } from './http/access-log.ts';
+import { Metrics } from './http/metrics.ts';
+import { HttpServer } from './http/server.ts';
+import type { JobContext, JobDefinition, Schedule } from './jobs/job.ts';
+import { Queue } from './jobs/queue.ts';
+import { Scheduler } from './jobs/scheduler.ts';
+import { Worker } from './jobs/worker.ts';
+import { Administration } from './repositories/administration.ts';
+import { RepositoryDirectory } from './repositories/directory.ts';
+import { endWaiting } from './repositories/waiting.ts';
+
+/** Where messages go; a pino logger fits. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Everything that holds state, without a server in front: what commands work with. */
+export async function openCore(config: Config, log: Log) {
+  const dataDir = resolve(config.data.dir);
+  await mkdir(dataDir, { recursive: true });
+  const database = await openDatabase(config, dataDir, log);
+  await migrate(database);
+  const driver = openDriver(config, dataDir);
+  await driver.start();
+
+  const events = new EventLog();
+  const masterKey = config.security.masterKey;
+  const secrets = await openSecrets(
+    database,
+    masterKey ? { key: parseMasterKey(masterKey.reveal()) } : { folder: dataDir },
+  );
+  const signingKeys = new SigningKeys({ database, secrets });
+  const principals = new Principals({ database });
+  const passwords = new Passwords();
+  const throttle = new LoginThrottle({ database, limits: config.security.throttle });
+  const tokens = new Tokens(
+    { database, secrets, signingKeys, principals, instanceId: await openInstanceId(database) },
+    { registryTokenSeconds: config.docker.tokenSeconds },
+  );
+  const authenticator = new Authenticator({ database, principals, passwords, tokens, throttle });
+  const blobs = new BlobStore({
+    database,
+    driver,
+    inlineBytes: config.storage.inlineBytes,
+    redirect: {
+      enabled: config.storage.redirect,
+      minBytes: config.storage.redirectMinBytes,
+      ttlMs: config.storage.redirectTtlMs,
+    },
+  });
+  const uploads = new UploadSessions(blobs, { maxPerPrincipal: config.uploads.maxPerPrincipal });
+  let classOf: RepositoryDirectory['classOf'] = () => undefined;
+  const permissions = new PermissionIndex(
+    { database },
+    { anonymousAccess: config.security.anonymousAccess, classOf: (repo: RepoKey) => classOf(repo) },
+  );
+  const repositories = new RepositoryDirectory({
+    database,
+    blobs,
+    uploads,
+    events,
+    permissions,
+    reviewDelayMs: config.sweep.reviewDelayMs,
+    access: { hideUnauthorized: config.security.hideUnauthorized },
+  });
+  classOf = (key) => repositories.classOf(key);
+  const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
+  const accounts: AccountDeps = {
+    database,
+    passwords,
+    principals,
+    permissions,
+    tokens,
+    throttle,
+    events,
+    passwordMinLength: config.security.passwordMinLength,
+  };
+  const administration = new Administration({ database, events, formats, repositories, accounts });
+  return {
+    config,
+    dataDir,
+    database,
+    driver,
+    events,
+    passwords,
+    principals,
+    throttle,
+    tokens,
+    authenticator,
+    blobs,
+    uploads,
+    permissions,
+    repositories,
+    formats,
+    accounts,
+    administration,
+    async close() {
+      await passwords.stop();
+      await uploads.stop();
+      await driver.stop();
+      await database.close();
+    },
+  };
+}
+export type Core = Awaited<ReturnType<typeof openCore>>;
+
+export interface RunningApp {
+  readonly ports: readonly number[];
+  /** Made up at the first start, when no other password was given. */
+  readonly generatedPassword: string | undefined;
+  stop(): Promise<void>;
+}
+
+/** Starts the server and its background work. */
+export async function startApp(config: Config, log: Log): Promise<RunningApp> {
+  const core = await openCore(config, log);
+  const { database, repositories, permissions, authenticator } = core;
+  const admin = await bootstrapAdmin(core.accounts, { password: config.adminPassword?.reveal() });
+  if (admin.created && config.bootstrap === 'default') await core.administration.createDefaults();
+
+  const feed = new Feed({
+    database,
+    log: core.events,
+    onError: (error) => log.warn({ err: error }, 'the event feed failed'),
+  });
+  feed.onEvents((recorded) => {
+    if (recorded.some(({ type }) => type.startsWith('repository.'))) {
+      void repositories.reload().catch((error: unknown) => log.warn({ err: error }, 'repositories could not be read'));
+    }
+    if (recorded.some(({ type }) => /^(user|group|permission|token|repository)\./.test(type))) {
+      core.principals.invalidate();
+      permissions.invalidate();
+    }
+  });
+  await feed.start();
+  await repositories.reload();
+  await permissions.refresh();
+
+  const metrics = new Metrics();
+  const background = startBackground(core, log, metrics);
+  const system = new SystemApi({
+    ...core,
+    metrics,
+    isDraining: () => server.draining,
+    sweepNow: background.sweepNow,
+  });
+  const ports = [config.http.port, ...Object.keys(config.docker.ports).map(Number)];
+  const server = new HttpServer({
+    ...config.http,
+    ports,
+    baseUrl: config.http.baseUrl,
+    trustedProxies: addressRanges(config.http.trustedProxies),
+    handlers: [
+      system,
+      new Gateway({
+        formats: core.formats,
+        repositories,
+        authenticator,
+        permissions,
+        bindings: { ...config.docker, domain: config.docker.domain, has: (key) => repositories.has(key) },
+        issueToken(authentication, options) {
+          if (!authentication.authenticated && !config.security.anonymousAccess) {
+            throw new AppError('unauthenticated', 'Authentication is required.');
+          }
+          return core.tokens.issueRegistry({ ...authentication, ...options });
+        },
+      }),
+      new ContentPlane({ formats: core.formats, repositories, authenticator, permissions }),
+    ],
+    accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
+    onBug: (error, { requestId }) => log.error({ err: error, requestId }, 'a request failed for a reason of our own'),
+  });
+  const listening = await server.start();
+  return {
+    ports: listening,
+    generatedPassword: admin.generatedPassword,
+    async stop() {
+      await server.stop(config.http.drainMs);
+      await background.stop();
+      await feed.stop();
+      await core.authenticator.flush();
+      await core.close();
+    },
+  };
+}
+
+async function openDatabase(config: Config, dataDir: string, log: Log): Promise<Database> {
+  const { url, poolSize } = config.database;
+  if (!url) return openSqlite(join(dataDir, 'metadata.db'));
+  return openPostgres({
+    url: url.reveal(),
+    poolSize,
+    onError: (error) => log.warn({ err: error }, 'a database connection was lost'),
+  });
+}
+
+function openDriver(config: Config, dataDir: string): BlobDriver {
+  const { storage } = config;
+  if (storage.driver === 'fs') {
+    return openFsDriver({ root: join(dataDir, 'blobs'), freeSpaceFloorBytes: storage.freeSpaceFloorBytes });
+  }
+  const { bucket, accessKeyId, secretAccessKey } = storage.s3;
+  return openS3Driver({
+    ...storage.s3,
+    bucket: bucket ?? '',
+    credentials:
+      accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey: secretAccessKey.reveal() } : undefined,
+  });
+}
+
+const NO_PAYLOAD = z.strictObject({});
+const CLOSE_IDLE_UPLOADS_MS = 60_000;
+
+/** Jobs, schedules and upkeep. */
+function startBackground(core: Core, log: Log, metrics: Metrics) {
+  const { config, database, driver } = core;
+  const reclaimed = metrics.counter('sweep_reclaimed_bytes_total', 'Bytes of blobs that nothing named any more');
+  const proceed = (context: JobContext) => async () => {
+    context.signal.throwIfAborted();
+    await context.heartbeat();
+  };
+  const sweepJob: JobDefinition<object> = {
+    name: 'sweep',
+    payload: NO_PAYLOAD,
+    maxAttempts: 5,
+    leaseMs: 60_000,
+    dedupe: () => 'sweep',
+    async run(_payload, context) {
+      await removeLeftovers(core, {
+        ...config.uploads,
+        orphanMs: Math.max(config.uploads.expireMs, 2 * config.sweep.intervalMs),
+        proceed: proceed(context),
+      });
+      await endWaiting(database, { ...config.sweep, proceed: proceed(context) });
+      const result = await sweep(
+        { database, driver },
+        {
+          ...config.sweep,
+          proceed: async (tx) => (tx ? context.requireLease(tx) : proceed(context)()),
+        },
+      );
+      reclaimed(result.bytes);
+      if (result.condemned > 0 || result.removed > 0) log.info(result, 'reclaimed space');
+    },
+  };
+  const upkeepJob: JobDefinition<object> = {
+    name: 'upkeep',
+    payload: NO_PAYLOAD,
+    maxAttempts: 3,
+    leaseMs: 60_000,
+    dedupe: () => 'upkeep',
+    async run() {
+      await core.tokens.purgeExpired(Date.now());
+      await core.throttle.purge();
+    },
+  };
+  const queue = new Queue([sweepJob, upkeepJob] as JobDefinition<unknown>[]);
+  const schedules: Schedule[] = [
+    { name: 'sweep', everyMs: config.sweep.intervalMs, job: sweepJob as JobDefinition<unknown>, payload: {} },
+    { name: 'upkeep', everyMs: 10 * 60_000, job: upkeepJob as JobDefinition<unknown>, payload: {} },
+  ];
+  const worker = new Worker({ database, queue, log }, { concurrency: config.jobs.workers, pollMs: config.jobs.pollMs });
+  const scheduler = new Scheduler({ database, queue, log }, schedules, {
+    pollMs: Math.min(config.jobs.pollMs, config.sweep.intervalMs),
+  });
+  worker.start();
+  const scheduling = scheduler.start();
+  scheduling.catch((error: unknown) => log.error({ err: error }, 'the scheduler could not start'));
+  const timer = setInterval(() => {
+    void upkeep().catch((error: unknown) => log.warn({ err: error }, 'upkeep failed'));
+  }, 1000);
+  timer.unref();
+  async function upkeep() {
+    await database.dialect.maintain?.();
+    await core.uploads.closeIdle(CLOSE_IDLE_UPLOADS_MS);
+    await core.authenticator.flush();
+    await core.tokens.flushLastUsed();
+  }
+  return {
+    /** Has the next sweep happen now. */
+    sweepNow: () => database.transaction((tx) => queue.enqueue(tx, sweepJob, {})),
+    async stop() {
+      clearInterval(timer);
+      await scheduling.catch(() => undefined);
+      await scheduler.stop();
+      await worker.stop({ drainMs: 5000 });
+    },
+  };
+}

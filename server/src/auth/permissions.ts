@@ -1,0 +1,347 @@
+/** Permission targets compiled into an index: whether somebody may do something at a path is a pure question to it. */
+import { AppError } from '../core/errors.ts';
+import { clip, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
+import { ACTIONS, type Action, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
+import type { Database } from '../db/database.ts';
+import { listPermissionTargets, type PermissionTargetRow } from '../db/permission-targets.ts';
+import { type AntPattern, compileAntPattern } from '../lib/ant-pattern.ts';
+
+export type RepositoryClass = 'local' | 'remote' | 'virtual' | 'federated';
+
+export interface PermissionOptions {
+  /** Whether callers without credentials have the rights granted to `anonymous`. */
+  readonly anonymousAccess: boolean;
+  /** The class of a repository; undefined for one that does not exist, to which only `ANY` and its key apply. */
+  classOf(repo: RepoKey): RepositoryClass | undefined;
+}
+
+/** Stands in grants for callers without credentials. */
+export const ANONYMOUS_SUBJECT = 'anonymous';
+const ANY = 'ANY';
+const ANY_LOCAL = 'ANY LOCAL';
+const ANY_REMOTE = 'ANY REMOTE';
+const ANY_WORDS: readonly string[] = [ANY, ANY_LOCAL, ANY_REMOTE];
+
+const MAX_AGE_MS = 5000;
+
+/** One bit for each action, so that a set of actions is a number. */
+const BIT = Object.fromEntries(ACTIONS.map((action, i) => [action, 1 << i])) as Readonly<Record<Action, number>>;
+
+interface CompiledTarget {
+  readonly repositories: ReadonlySet<string>;
+  readonly includes: readonly AntPattern[];
+  readonly excludes: readonly AntPattern[];
+  /** Bits by `user:<id>` or `group:<id>`. */
+  readonly grants: ReadonlyMap<string, number>;
+}
+
+interface PartialRight {
+  readonly bits: number;
+  readonly includes: readonly AntPattern[];
+  readonly excludes: readonly AntPattern[];
+}
+
+/** What one principal may do in one repository. */
+interface Rights {
+  /** Actions allowed at every path. */
+  readonly everywhere: number;
+  readonly partial: readonly PartialRight[];
+}
+
+interface CompiledScopeEntry {
+  readonly bits: number;
+  readonly repos: ReadonlySet<string>;
+  readonly paths: readonly AntPattern[];
+}
+
+/** Takes what a permission target can name as a repository: a key, `ANY`, `ANY LOCAL` or `ANY REMOTE`. */
+export function parseTargetRepository(text: string): string {
+  return ANY_WORDS.includes(text) ? text : parseRepoKey(text);
+}
+
+/** Takes actions as they come from outside, refuses unknown ones as `invalid`. */
+export function parseActions(texts: readonly string[]): readonly Action[] {
+  return [...new Set(texts)].map((text) => {
+    const action = ACTIONS.find((known) => known === text);
+    if (!action) {
+      throw new AppError('invalid', `"${clip(text)}" is no action: use ${ACTIONS.map((a) => `"${a}"`).join(', ')}.`);
+    }
+    return action;
+  });
+}
+
+/** The rights as they were when the rows were read. Immutable, so what is looked up once is kept with it. */
+export class CompiledPermissions implements Permissions {
+  readonly #options: PermissionOptions;
+  readonly #byKey = new Map<string, CompiledTarget[]>();
+  readonly #byPrincipal = new WeakMap<Principal, Map<string, Rights>>();
+
+  constructor(rows: readonly PermissionTargetRow[], options: PermissionOptions) {
+    this.#options = options;
+    for (const row of rows) {
+      const target = compileTarget(row);
+      for (const repository of target.repositories) {
+        const list = this.#byKey.get(repository);
+        if (list) list.push(target);
+        else this.#byKey.set(repository, [target]);
+      }
+    }
+  }
+
+  /** Whether the action is allowed at the path: by the token's scope, and by being admin or by some target. */
+  allows(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): boolean {
+    const bit = BIT[action];
+    if (principal.kind === 'user') {
+      if (principal.scope && !scopeCovers(principal.scope, bit, repo, path)) return false;
+      if (principal.admin) return true;
+    }
+    const rights = this.#rightsOf(principal, repo);
+    if ((rights.everywhere & bit) !== 0) return true;
+    return rights.partial.some(
+      (right) => (right.bits & bit) !== 0 && matchesAny(right.includes, path) && !matchesAny(right.excludes, path),
+    );
+  }
+
+  /**
+   * Whether a folder may be shown: it, or something that could lie below it, may be read. Where includes and excludes
+   * overlap in part this can say yes although everything that exists below is excluded; files have their own check.
+   */
+  mayList(principal: Principal, repo: RepoKey, folder: RepoPath): boolean {
+    if (principal.kind === 'user') {
+      if (principal.scope && !scopeReaches(principal.scope, BIT.read, repo, folder)) return false;
+      if (principal.admin) return true;
+    }
+    const rights = this.#rightsOf(principal, repo);
+    if ((rights.everywhere & BIT.read) !== 0) return true;
+    return rights.partial.some(
+      (right) =>
+        (right.bits & BIT.read) !== 0 &&
+        right.includes.some((pattern) => pattern.mayMatchBelow(folder)) &&
+        !right.excludes.some((pattern) => pattern.coversBelow(folder)),
+    );
+  }
+
+  /** Whether the action is allowed at every path of the repository: what one must hold to pass it on. */
+  holds(principal: Principal, action: Action, repo: RepoKey): boolean {
+    const bit = BIT[action];
+    if (principal.kind === 'user') {
+      const { scope } = principal;
+      if (scope && !scopeEntries(scope, bit, repo).some((e) => e.paths.some((p) => p.coversBelow('')))) return false;
+      if (principal.admin) return true;
+    }
+    return (this.#rightsOf(principal, repo).everywhere & bit) !== 0;
+  }
+
+  /** Whether the action is allowed at some path of the repository: what decides if it is shown in a list. */
+  mayAnywhere(principal: Principal, action: Action, repo: RepoKey): boolean {
+    if (principal.kind === 'user') {
+      if (principal.scope && !scopeReaches(principal.scope, BIT[action], repo, '' as RepoPath)) return false;
+      if (principal.admin) return true;
+    }
+    const rights = this.#rightsOf(principal, repo);
+    const all = rights.partial.reduce((bits, right) => bits | right.bits, rights.everywhere);
+    return (all & BIT[action]) !== 0;
+  }
+
+  /**
+   * Every path the principal may read starts, character by character, with one of these; none of them with another.
+   * `['']` means any path, `[]` none. A folder above such a path may be a proper prefix of one.
+   */
+  readablePrefixes(principal: Principal, repo: RepoKey): readonly string[] {
+    const scoped = principal.kind === 'user' && principal.scope ? scopePrefixes(principal.scope, BIT.read, repo) : [''];
+    if (principal.kind === 'user' && principal.admin) return minimal(scoped);
+    const rights = this.#rightsOf(principal, repo);
+    const granted =
+      (rights.everywhere & BIT.read) !== 0
+        ? ['']
+        : rights.partial
+            .filter((right) => (right.bits & BIT.read) !== 0)
+            .flatMap((right) => right.includes.map((pattern) => pattern.prefix));
+    return minimal(granted.flatMap((a) => scoped.flatMap((b) => intersection(a, b))));
+  }
+
+  #rightsOf(principal: Principal, repo: RepoKey): Rights {
+    let byRepo = this.#byPrincipal.get(principal);
+    if (!byRepo) {
+      byRepo = new Map();
+      this.#byPrincipal.set(principal, byRepo);
+    }
+    let rights = byRepo.get(repo);
+    if (!rights) {
+      rights = this.#collect(principal, repo);
+      // What does not exist today may be made tomorrow as something else, and must not fill the memory either.
+      if (this.#options.classOf(repo) !== undefined) byRepo.set(repo, rights);
+    }
+    return rights;
+  }
+
+  #collect(principal: Principal, repo: RepoKey): Rights {
+    const subjects = this.#subjectsOf(principal);
+    let everywhere = 0;
+    const partial: PartialRight[] = [];
+    for (const target of this.#targetsOf(repo)) {
+      const bits = subjects.reduce((sum, subject) => sum | (target.grants.get(subject) ?? 0), 0);
+      if (bits === 0) continue;
+      const { includes, excludes } = target;
+      if (excludes.length === 0 && includes.some((pattern) => pattern.coversBelow(''))) everywhere |= bits;
+      else partial.push({ bits, includes, excludes });
+    }
+    return { everywhere, partial };
+  }
+
+  #subjectsOf(principal: Principal): readonly string[] {
+    if (principal.kind === 'user') return [`user:${principal.id}`, ...principal.groups.map((id) => `group:${id}`)];
+    return this.#options.anonymousAccess ? [`user:${ANONYMOUS_SUBJECT}`] : [];
+  }
+
+  #targetsOf(repo: RepoKey): ReadonlySet<CompiledTarget> {
+    const keys = [repo as string, ANY];
+    const rclass = this.#options.classOf(repo);
+    if (rclass === 'local' || rclass === 'federated') keys.push(ANY_LOCAL);
+    if (rclass === 'remote') keys.push(ANY_REMOTE);
+    return new Set(keys.flatMap((key) => this.#byKey.get(key) ?? []));
+  }
+}
+
+/** The rights in force, read again when they changed or, where other nodes may change them, grew old. */
+export class PermissionIndex implements Permissions {
+  readonly #database: Database;
+  readonly #options: PermissionOptions;
+  readonly #clock: () => number;
+  readonly #maxAgeMs: number;
+  #current: CompiledPermissions;
+  #staleAt = Number.NEGATIVE_INFINITY;
+  #generation = 0;
+  #reading: Promise<boolean> | undefined;
+
+  constructor(deps: { readonly database: Database; readonly clock?: () => number }, options: PermissionOptions) {
+    this.#database = deps.database;
+    this.#options = options;
+    this.#clock = deps.clock ?? Date.now;
+    this.#maxAgeMs = deps.database.dialect.exclusive ? Number.POSITIVE_INFINITY : MAX_AGE_MS;
+    this.#current = new CompiledPermissions([], options);
+  }
+
+  /** Whether `refresh` has nothing to do. */
+  get isFresh(): boolean {
+    return this.#clock() < this.#staleAt;
+  }
+
+  /** Brings the rights up to date; to be awaited before the first check of each request. Before the first one, only admins have any. */
+  async refresh(): Promise<void> {
+    if (this.isFresh) return;
+    let current = false;
+    while (!current) {
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = undefined;
+      });
+      current = await this.#reading;
+    }
+  }
+
+  /** Has the rights read again: targets, users or groups changed, or a repository was made or deleted. */
+  invalidate(): void {
+    this.#generation += 1;
+    this.#staleAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** See `CompiledPermissions`. */
+  allows(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): boolean {
+    return this.#current.allows(principal, action, repo, path);
+  }
+
+  /** See `CompiledPermissions`. */
+  mayList(principal: Principal, repo: RepoKey, folder: RepoPath): boolean {
+    return this.#current.mayList(principal, repo, folder);
+  }
+
+  /** See `CompiledPermissions`. */
+  mayAnywhere(principal: Principal, action: Action, repo: RepoKey): boolean {
+    return this.#current.mayAnywhere(principal, action, repo);
+  }
+
+  /** See `CompiledPermissions`. */
+  holds(principal: Principal, action: Action, repo: RepoKey): boolean {
+    return this.#current.holds(principal, action, repo);
+  }
+
+  /** See `CompiledPermissions`. */
+  readablePrefixes(principal: Principal, repo: RepoKey): readonly string[] {
+    return this.#current.readablePrefixes(principal, repo);
+  }
+
+  async #read(): Promise<boolean> {
+    const generation = this.#generation;
+    const readAt = this.#clock();
+    const rows = await this.#database.read((db) => listPermissionTargets(db));
+    const compiled = new CompiledPermissions(rows, this.#options);
+    // Changed while it was read: what was read may be from before, and is read again.
+    if (generation !== this.#generation) return false;
+    this.#current = compiled;
+    this.#staleAt = readAt + this.#maxAgeMs;
+    return true;
+  }
+}
+
+function compileTarget(row: PermissionTargetRow): CompiledTarget {
+  return {
+    repositories: new Set(row.repositories),
+    includes: row.includes.map((pattern) => compileAntPattern(pattern)),
+    excludes: row.excludes.map((pattern) => compileAntPattern(pattern)),
+    grants: new Map(row.grants.map((grant) => [`${grant.kind}:${grant.subject}`, bitsOf(grant.actions)])),
+  };
+}
+
+function bitsOf(actions: readonly Action[]): number {
+  return actions.reduce((bits, action) => bits | BIT[action], 0);
+}
+
+function matchesAny(patterns: readonly AntPattern[], path: string): boolean {
+  return patterns.some((pattern) => pattern.matches(path));
+}
+
+const compiledScopes = new WeakMap<TokenScope, readonly CompiledScopeEntry[]>();
+
+function compileScope(scope: TokenScope): readonly CompiledScopeEntry[] {
+  let compiled = compiledScopes.get(scope);
+  if (!compiled) {
+    compiled = scope.map((entry) => ({
+      bits: bitsOf(entry.actions),
+      repos: new Set(entry.repos),
+      paths: entry.paths.map((path) => compileAntPattern(path)),
+    }));
+    compiledScopes.set(scope, compiled);
+  }
+  return compiled;
+}
+
+function scopeEntries(scope: TokenScope, bit: number, repo: RepoKey): readonly CompiledScopeEntry[] {
+  return compileScope(scope).filter((e) => (e.bits & bit) !== 0 && (e.repos.has('*') || e.repos.has(repo)));
+}
+
+function scopeCovers(scope: TokenScope, bit: number, repo: RepoKey, path: RepoPath): boolean {
+  return scopeEntries(scope, bit, repo).some((entry) => matchesAny(entry.paths, path));
+}
+
+function scopeReaches(scope: TokenScope, bit: number, repo: RepoKey, folder: RepoPath): boolean {
+  return scopeEntries(scope, bit, repo).some((entry) => entry.paths.some((pattern) => pattern.mayMatchBelow(folder)));
+}
+
+function scopePrefixes(scope: TokenScope, bit: number, repo: RepoKey): string[] {
+  return scopeEntries(scope, bit, repo).flatMap((entry) => entry.paths.map((pattern) => pattern.prefix));
+}
+
+function intersection(a: string, b: string): string[] {
+  if (a.startsWith(b)) return [a];
+  return b.startsWith(a) ? [b] : [];
+}
+
+/** Without those that start with another one. */
+function minimal(prefixes: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (const prefix of [...new Set(prefixes)].sort()) {
+    const last = kept.at(-1);
+    if (last === undefined || !prefix.startsWith(last)) kept.push(prefix);
+  }
+  return kept;
+}

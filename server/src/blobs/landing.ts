@@ -1,0 +1,107 @@
+/**
+ * Bytes that are stored but that no row names yet. A change adopts them in its own transaction; bytes that nobody
+ * adopts are removed.
+ */
+import type { Digest, Sha256 } from '../core/ids.ts';
+import type { Landed } from '../core/repository.ts';
+import { addAlias, deleteTrashOf, getBlob, holdBlobs, insertBlob, trashObjects } from '../db/blobs.ts';
+import type { Database, Tx } from '../db/database.ts';
+import type { BlobDriver, Stage } from './driver.ts';
+
+/** The blob that the landed bytes were found equal to has been collected meanwhile: place the bytes and try again. */
+export class BlobVanished extends Error {
+  readonly landing: Landing;
+  constructor(landing: Landing) {
+    super('a blob vanished between landing and adoption');
+    this.landing = landing;
+  }
+}
+
+/** Long enough for any change that follows a landing; then the object counts as left behind by a crash. */
+const ADOPTION_MS = 60 * 60 * 1000;
+
+interface Bytes {
+  readonly sha256: Sha256;
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
+  readonly size: number;
+  readonly aliases: readonly Digest[];
+  /** Where the bytes are now: in memory, or in a synced stage. */
+  readonly held: { readonly buffer: Buffer } | { readonly stage: Stage };
+}
+
+export class Landing implements Landed {
+  readonly sha256: Sha256;
+  readonly size: number;
+  readonly aliases: readonly Digest[];
+  /** Further rows to be written by the transaction that adopts the bytes. */
+  alsoInTransaction: ((tx: Tx) => Promise<void>) | undefined;
+  readonly #bytes: Bytes;
+  readonly #deps: { readonly database: Database; readonly driver: BlobDriver };
+  #storeKey: string | undefined;
+  #state: 'duplicate' | 'placed' | 'adopted' | 'discarded' = 'duplicate';
+
+  private constructor(deps: { database: Database; driver: BlobDriver }, bytes: Bytes) {
+    this.#deps = deps;
+    this.#bytes = bytes;
+    this.sha256 = bytes.sha256;
+    this.size = bytes.size;
+    this.aliases = bytes.aliases;
+  }
+
+  /** Places verified bytes in the store, unless it holds the same already. */
+  static async of(deps: { database: Database; driver: BlobDriver }, bytes: Bytes): Promise<Landing> {
+    const landing = new Landing(deps, bytes);
+    const existing = await deps.database.read((db) => getBlob(db, bytes.sha256));
+    if (!existing) await landing.place();
+    return landing;
+  }
+
+  /** Makes the bytes an object of their own. Small ones wait in memory for the transaction. */
+  async place(): Promise<void> {
+    if (this.#state !== 'duplicate') return;
+    const { held, sha256 } = this.#bytes;
+    if ('stage' in held) {
+      this.#storeKey = await held.stage.commit(sha256, (key) =>
+        this.#deps.database.transaction((tx) => trashObjects(tx, [key], Date.now() + ADOPTION_MS), { durable: false }),
+      );
+    }
+    this.#state = 'placed';
+  }
+
+  /** Gives the bytes their row, in the transaction that names them. Throws BlobVanished to be placed first. */
+  async adopt(tx: Tx, at: number): Promise<void> {
+    const { sha256, sha1, md5, size, held } = this.#bytes;
+    if (this.#state === 'duplicate') {
+      if (!(await holdBlobs(tx, [sha256])).has(sha256)) throw new BlobVanished(this);
+    } else {
+      const bytes = 'buffer' in held ? held.buffer : undefined;
+      const inserted = await insertBlob(tx, { sha256, sha1, md5, size, storeKey: this.#storeKey, bytes }, at);
+      if (!inserted) await holdBlobs(tx, [sha256]);
+      // Somebody else stored the same bytes first: the note that was made for a crash removes ours.
+      if (inserted && this.#storeKey !== undefined) await deleteTrashOf(tx, this.#storeKey);
+    }
+    for (const alias of this.aliases) await addAlias(tx, alias, sha256);
+    await this.alsoInTransaction?.(tx);
+  }
+
+  /** The change that adopted the bytes is durable. */
+  async settle(): Promise<void> {
+    const left = this.#state === 'duplicate' && 'stage' in this.#bytes.held ? this.#bytes.held.stage : undefined;
+    this.#state = 'adopted';
+    await left?.abort();
+  }
+
+  async discard(): Promise<void> {
+    const { held } = this.#bytes;
+    const state = this.#state;
+    if (state === 'adopted' || state === 'discarded') return;
+    this.#state = 'discarded';
+    if (state === 'duplicate' && 'stage' in held) await held.stage.abort();
+    if (state === 'placed' && this.#storeKey !== undefined) {
+      await this.#deps.driver.remove(this.#storeKey);
+      const key = this.#storeKey;
+      await this.#deps.database.transaction((tx) => deleteTrashOf(tx, key), { durable: false });
+    }
+  }
+}

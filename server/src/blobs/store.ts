@@ -1,0 +1,150 @@
+/** The content-addressed store: bytes come in once, verified; they are read by their rows. */
+import { Readable } from 'node:stream';
+import { chunksOf } from '../core/bodies.ts';
+import { AppError } from '../core/errors.ts';
+import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
+import type { ByteRange, Content, StoreOptions } from '../core/repository.ts';
+import { setChecksums } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { crashpoint } from '../lib/crashpoint.ts';
+import { type HashAlgorithm, Hashes } from '../lib/hashes.ts';
+import { singleflight } from '../lib/singleflight.ts';
+import type { BlobDriver, Stage } from './driver.ts';
+import { Landing } from './landing.ts';
+
+export interface BlobStoreDeps {
+  readonly database: Database;
+  readonly driver: BlobDriver;
+  /** Blobs up to this size are held in the database: one write instead of three, and read with their row. */
+  readonly inlineBytes: number;
+  readonly redirect: { readonly enabled: boolean; readonly minBytes: number; readonly ttlMs: number };
+}
+
+/** A blob as rows tell of it. */
+export interface StoredBlob {
+  readonly sha256: Sha256;
+  readonly size: number;
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
+  readonly storeKey: string | undefined;
+  readonly bytes: Buffer | undefined;
+}
+
+export class BlobStore {
+  readonly deps: BlobStoreDeps;
+  readonly #summing = singleflight<Checksums>();
+
+  constructor(deps: BlobStoreDeps) {
+    this.deps = deps;
+  }
+
+  /** Streams bytes in, hashing them once; refuses them if they are not what the client says they are. */
+  async receive(body: Readable, options: StoreOptions = {}): Promise<Landing> {
+    const hashes = new Hashes(algorithmsFor(options));
+    const small: Buffer[] = [];
+    let stage: Stage | undefined;
+    try {
+      for await (const chunk of chunksOf(body)) {
+        options.signal?.throwIfAborted();
+        hashes.update(chunk);
+        if (options.maxBytes !== undefined && hashes.bytes > options.maxBytes) {
+          throw new AppError('too_large', `The body is larger than the limit of ${options.maxBytes} bytes.`);
+        }
+        if (!stage && hashes.bytes <= this.deps.inlineBytes) {
+          small.push(chunk);
+          continue;
+        }
+        if (!stage) {
+          stage = await this.deps.driver.stage();
+          for (const earlier of small.splice(0)) await stage.write(earlier);
+        }
+        await stage.write(chunk);
+      }
+      return await this.land(stage ? { stage } : { buffer: Buffer.concat(small) }, hashes, options.expected ?? {});
+    } catch (error) {
+      await stage?.abort().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Verifies what was received and places it. A mismatch is `invalid`; the caller drops the stage. */
+  async land(
+    held: { readonly buffer: Buffer } | { readonly stage: Stage },
+    hashes: Hashes,
+    expected: NonNullable<StoreOptions['expected']>,
+  ): Promise<Landing> {
+    const values = hashes.values();
+    for (const [algorithm, claimed] of Object.entries(expected) as [HashAlgorithm, string][]) {
+      const actual = values[algorithm];
+      if (actual !== claimed) {
+        throw new AppError(
+          'invalid',
+          `The ${algorithm} checksum of the received bytes is ${actual}, not ${claimed}. Nothing was stored; send the file again.`,
+          { mismatch: { algorithm, expected: claimed, actual } },
+        );
+      }
+    }
+    crashpoint('blob.verified');
+    const aliases: Digest[] = values.sha512 === undefined ? [] : [{ algorithm: 'sha512', hex: values.sha512 }];
+    return Landing.of(this.deps, {
+      sha256: values.sha256 as Sha256,
+      sha1: values.sha1,
+      md5: values.md5,
+      size: hashes.bytes,
+      aliases,
+      held,
+    });
+  }
+
+  /** How the bytes of a stored blob are read. */
+  content(blob: StoredBlob): Content {
+    if (blob.bytes) return inlineContent(blob.bytes);
+    const { storeKey: key, size } = blob;
+    if (key === undefined) throw new Error(`blob ${blob.sha256} has neither bytes nor an object`);
+    const { driver, redirect } = this.deps;
+    const sign = driver.sign?.bind(driver);
+    return {
+      size,
+      open: (range) => driver.open(key, range),
+      pump: (range, write) => driver.pump(key, range, write),
+      ...(sign &&
+        redirect.enabled &&
+        size >= redirect.minBytes && {
+          redirect: (fileName: string) => sign(key, { expiresInMs: redirect.ttlMs, fileName }),
+        }),
+    };
+  }
+
+  /** All checksums of a blob. SHA-1 and MD5 are read off its bytes the first time and remembered. */
+  async checksums(blob: StoredBlob): Promise<Checksums> {
+    const { sha256, sha1, md5 } = blob;
+    if (sha1 !== undefined && md5 !== undefined) return { sha256, sha1, md5 };
+    return this.#summing(sha256, async () => {
+      const hashes = new Hashes(['sha1', 'md5']);
+      for await (const chunk of (await this.content(blob).open()) as AsyncIterable<Buffer>) {
+        hashes.update(chunk);
+        // Large blobs are summed between requests, not instead of them.
+        if (hashes.bytes % (8 * 1024 * 1024) < chunk.length) await new Promise(setImmediate);
+      }
+      const values = hashes.values();
+      const checksums = { sha256, sha1: values.sha1 ?? '', md5: values.md5 ?? '' };
+      await this.deps.database.transaction((tx) => setChecksums(tx, checksums), { durable: false });
+      return checksums;
+    });
+  }
+}
+
+function algorithmsFor(options: StoreOptions): HashAlgorithm[] {
+  const named = Object.keys(options.expected ?? {}) as HashAlgorithm[];
+  return options.allChecksums ? ['sha256', 'sha1', 'md5', ...named] : ['sha256', ...named];
+}
+
+function inlineContent(bytes: Buffer): Content {
+  const slice = (range?: ByteRange) => (range ? bytes.subarray(range.start, range.end + 1) : bytes);
+  return {
+    size: bytes.length,
+    inline: bytes,
+    open: async (range) => Readable.from([slice(range)]),
+    pump: (range, write) => write(slice(range)),
+  };
+}

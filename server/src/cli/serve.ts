@@ -1,0 +1,70 @@
+/** Runs the server until it is told to stop. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import pino from 'pino';
+import { startApp } from '../app.ts';
+import { type Config, ConfigError, loadConfig } from '../config/load.ts';
+
+/** Lines that cannot be written are dropped beyond this, so that a stalled reader never stops a request. */
+const MAX_LOG_BUFFER = 16 * 1024 * 1024;
+
+export async function serve(): Promise<void> {
+  const startedAt = performance.now();
+  const config = requireConfig();
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: MAX_LOG_BUFFER });
+  const flushing = setInterval(() => destination.flush(), 500);
+  flushing.unref();
+  const log = pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const app = await startApp(config, log);
+  announce(config, app.ports[0] ?? 0, app.generatedPassword, performance.now() - startedAt);
+
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    app.stop().then(
+      () => finish(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'the server did not stop cleanly');
+        finish(1);
+      },
+    );
+  };
+  const finish = (code: number) => {
+    destination.flushSync();
+    process.exit(code);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  const fatal = (error: unknown) => {
+    log.error({ err: error }, 'an unexpected error ends the server');
+    stop('error');
+    setTimeout(() => finish(1), 5000).unref();
+  };
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', fatal);
+}
+
+function requireConfig(): Config {
+  try {
+    return loadConfig(process.env, (path) => readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+/** For the person at the terminal; everything after this is log lines. */
+function announce(config: Config, port: number, generatedPassword: string | undefined, tookMs: number): void {
+  const host = config.http.host === '0.0.0.0' || config.http.host === '::' ? 'localhost' : config.http.host;
+  const lines = [
+    `Entrepot is ready after ${(tookMs / 1000).toFixed(1)} s at ${config.http.baseUrl ?? `http://${host}:${port}`}`,
+    `Data lies in ${resolve(config.data.dir)}`,
+  ];
+  if (generatedPassword !== undefined) {
+    lines.push(`First start: sign in as "admin" with the password ${generatedPassword} (it is shown only now)`);
+  }
+  process.stdout.write(`${lines.join('\n')}\n`);
+}

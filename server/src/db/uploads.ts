@@ -1,0 +1,115 @@
+/** Rows of resumable uploads. */
+import type { Db, Tx } from './database.ts';
+
+export interface UploadRow {
+  readonly id: string;
+  readonly repoId: number;
+  readonly package: string;
+  /** Empty until bytes were staged. */
+  readonly stageId: string;
+  readonly received: number;
+  readonly principal: string;
+  /** `algorithm:hex` it ended with. */
+  readonly digest: string | undefined;
+}
+
+export async function createUpload(
+  tx: Tx,
+  upload: Omit<UploadRow, 'digest' | 'received' | 'stageId'>,
+  at: number,
+): Promise<void> {
+  await tx
+    .insertInto('upload')
+    .values({
+      id: upload.id,
+      repo_id: upload.repoId,
+      package: upload.package,
+      stage_id: '',
+      received: 0,
+      principal: upload.principal,
+      digest: null,
+      created_at: at,
+      touched_at: at,
+    })
+    .execute();
+}
+
+export async function getUpload(db: Db, id: string): Promise<UploadRow | undefined> {
+  const row = await db.selectFrom('upload').selectAll().where('id', '=', id).executeTakeFirst();
+  return (
+    row && {
+      id: row.id,
+      repoId: row.repo_id,
+      package: row.package,
+      stageId: row.stage_id,
+      received: row.received,
+      principal: row.principal,
+      digest: row.digest ?? undefined,
+    }
+  );
+}
+
+/** Moves the upload on from `from` bytes; false when it is not there any more or somebody else moved it. */
+export async function advanceUpload(
+  tx: Tx,
+  upload: { readonly id: string; readonly from: number; readonly received: number; readonly stageId: string },
+  at: number,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable('upload')
+    .set({ received: upload.received, stage_id: upload.stageId, touched_at: at })
+    .where('id', '=', upload.id)
+    .where('received', '=', upload.from)
+    .where('digest', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Remembers how the upload ended; it holds no bytes any more. */
+export async function finishUpload(tx: Tx, id: string, digest: string, at: number): Promise<void> {
+  await tx.updateTable('upload').set({ digest, stage_id: '', touched_at: at }).where('id', '=', id).execute();
+}
+
+export async function deleteUpload(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom('upload').where('id', '=', id).execute();
+}
+
+/** How many uploads of this principal are open; counting stops at the limit. */
+export async function countOpenUploads(db: Db, principal: string, limit: number): Promise<number> {
+  const rows = await db
+    .selectFrom('upload')
+    .select('id')
+    .where('principal', '=', principal)
+    .where('digest', 'is', null)
+    .limit(limit)
+    .execute();
+  return rows.length;
+}
+
+/** Uploads nobody touched since: open ones before `openBefore`, ended ones before `endedBefore`. */
+export async function listStaleUploads(
+  db: Db,
+  openBefore: number,
+  endedBefore: number,
+  limit: number,
+): Promise<{ id: string; stageId: string }[]> {
+  const rows = await db
+    .selectFrom('upload')
+    .select(['id', 'stage_id'])
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('digest', 'is', null), eb('touched_at', '<', openBefore)]),
+        eb.and([eb('digest', 'is not', null), eb('touched_at', '<', endedBefore)]),
+      ]),
+    )
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ id: row.id, stageId: row.stage_id }));
+}
+
+/** Which of the stages an open upload still uses. */
+export async function usedStages(db: Db, stageIds: readonly string[]): Promise<Set<string>> {
+  if (stageIds.length === 0) return new Set();
+  const rows = await db.selectFrom('upload').select('stage_id').where('stage_id', 'in', stageIds).execute();
+  return new Set(rows.map((row) => row.stage_id));
+}

@@ -1,0 +1,68 @@
+/** Reading and removing blobs (distribution-spec, "Pulling blobs", "Deleting Blobs"). */
+import { renderDigest } from '../../core/ids.ts';
+import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
+import type { Asset, Repository } from '../../core/repository.ts';
+import { ociError } from './errors.ts';
+import { isWaiting, parseName, requireDigest, waitingBlob } from './names.ts';
+
+/** A blob that waits for its manifest is kept this long from its last sign of use. */
+export interface LeaseRules {
+  readonly graceMs: number;
+}
+
+export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContext, rules: LeaseRules): Promise<Reply> {
+  const name = parseName(request.params['name'] ?? '', false);
+  const digest = requireDigest(request.params['digest'] ?? '');
+  const asset = await repo.find(name, digest);
+  if (!asset) throw unknownBlob(renderDigest(digest));
+  if (request.method === 'HEAD') await renewLease(repo, name, asset, rules);
+  return {
+    asset,
+    mediaType: 'application/octet-stream',
+    etag: renderDigest(digest),
+    ranges: true,
+    redirectable: true,
+    headers: {
+      'Docker-Content-Digest': renderDigest(digest),
+      'Cache-Control': 'private, max-age=31536000, immutable',
+      'X-Artifactory-Filename': `sha256__${asset.sha256}`,
+    },
+  };
+}
+
+/**
+ * A client that will push asks first what it need not upload, and counts on the answer: the blob must not be
+ * collected before its manifest comes. One write per blob and half a grace period.
+ */
+async function renewLease(repo: Repository, name: string, asset: Asset, rules: LeaseRules): Promise<void> {
+  if (!isWaiting(name, asset.path)) return;
+  if (Date.now() - asset.modifiedAt.getTime() < rules.graceMs / 2) return;
+  if (!repo.allows('deploy', asset.path)) return;
+  await repo.change(name, async (tree) => {
+    if (await tree.get(asset.path)) await tree.touch(asset.path);
+  });
+}
+
+/** Unlinks a blob from an image. One that a manifest of the image names stays. */
+export async function deleteBlob(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
+  const name = parseName(request.params['name'] ?? '', true);
+  const digest = requireDigest(request.params['digest'] ?? '');
+  await repo.change(name, async (tree) => {
+    const sha256 = await tree.resolve(digest);
+    if (!sha256) throw unknownBlob(renderDigest(digest));
+    const removed = await tree.delete(waitingBlob(name, sha256));
+    const rest = await tree.held(name, [sha256]);
+    if (rest.has(sha256)) {
+      throw ociError(
+        'UNSUPPORTED',
+        `"${renderDigest(digest)}" is part of an image in this repository. Delete the manifests that name it first.`,
+      );
+    }
+    if (!removed) throw unknownBlob(renderDigest(digest));
+  });
+  return { status: 202, headers: { 'Content-Length': '0' } };
+}
+
+export function unknownBlob(digest: string) {
+  return ociError('BLOB_UNKNOWN', `The blob "${digest}" is not in this repository.`, { detail: { digest } });
+}

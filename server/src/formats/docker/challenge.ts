@@ -1,0 +1,34 @@
+/** What the registry asks of a caller without sufficient credentials (distribution token specification). */
+import { audienceOf, type Failure } from '../../core/protocol.ts';
+
+/** Bearer first: some clients read only the first header. Basic second, for those who know no tokens. */
+export function challenge(failure: Failure): readonly string[] {
+  const { links, request } = failure;
+  const parts = [`realm="${links.origin}${tokenPath(links.mount)}"`, `service="${audienceOf(links.origin)}"`];
+  const scope = scopeFor(request.method, request.path, links.mount);
+  if (scope) parts.push(`scope="${scope}"`);
+  if (failure.badCredentials) parts.push('error="invalid_token"');
+  else if (failure.authenticated) parts.push('error="insufficient_scope"');
+  return [`Bearer ${parts.join(',')}`, 'Basic realm="Artifactory Realm"'];
+}
+
+/** The token endpoint beside the mount that the client used, so that a proxy in between passes both. */
+function tokenPath(mount: string): string {
+  return mount.startsWith('/v2') ? '/v2/token' : `${mount}/token`;
+}
+
+const RESOURCES = ['/manifests/', '/blobs/', '/tags/', '/referrers/'];
+
+/** The scope that the refused request would need, by its method and path below the mount. */
+function scopeFor(method: string, path: string, mount: string): string | undefined {
+  if (path === '_catalog') return 'registry:catalog:*';
+  const uploads = path.lastIndexOf('/blobs/uploads');
+  // Names may hold the protocol's words: only the last one counts.
+  const at = uploads >= 0 ? uploads : Math.max(...RESOURCES.map((word) => path.lastIndexOf(word)));
+  const name = path.slice(0, Math.max(at, 0));
+  if (!/^[a-z0-9._/-]+$/.test(name)) return undefined;
+  const repo = /^\/v2\/(.+)$/.exec(mount)?.[1];
+  const full = repo === undefined ? name : `${repo}/${name}`;
+  if (method === 'GET' || method === 'HEAD') return `repository:${full}:${uploads >= 0 ? 'pull,push' : 'pull'}`;
+  return `repository:${full}:${method === 'DELETE' && uploads < 0 ? 'delete' : 'pull,push'}`;
+}

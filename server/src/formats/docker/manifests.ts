@@ -1,0 +1,295 @@
+/** Pushing, pulling and deleting manifests (distribution-spec, "Pulling manifests" and on). */
+import { Readable } from 'node:stream';
+import { readAll } from '../../core/bodies.ts';
+import { isAppError } from '../../core/errors.ts';
+import { type Digest, joinPath, parseDigest, type RepoPath, renderDigest, type Sha256 } from '../../core/ids.ts';
+import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
+import type { Asset, Deposit, Landed, Repository, Tree } from '../../core/repository.ts';
+import { missingBlobs, ociError } from './errors.ts';
+import { readLabels } from './labels.ts';
+import { digestOf, type Manifest, parseManifest } from './manifest.ts';
+import { wantsOnlyImages } from './media-types.ts';
+import {
+  badTag,
+  digestFolder,
+  INDEX,
+  isTag,
+  layerName,
+  MANIFEST,
+  parseName,
+  parseReference,
+  tagFolder,
+} from './names.ts';
+import { manifestProperties, renderVersion } from './version.ts';
+
+export interface ManifestSettings {
+  readonly maxManifestBytes: number;
+  readonly acceptUnknownManifests: boolean;
+  readonly protectIndexChildren: boolean;
+}
+
+const MAX_TAGS_PER_PUT = 100;
+
+export async function getManifest(request: ProtocolRequest, context: ProtocolContext): Promise<Reply> {
+  const { repo } = context;
+  const name = parseName(request.params['name'] ?? '', false);
+  const text = request.params['reference'] ?? '';
+  const reference = parseReference(text, false);
+  if ('digest' in reference) {
+    const asset = await repo.find(name, reference.digest);
+    if (!asset) throw unknownManifest(text);
+    return manifestReply(repo, asset, reference.digest, 'private, max-age=31536000, immutable');
+  }
+  const asset = await repo.version(name, reference.tag);
+  if (!asset) throw await unknownTag(repo, name, text);
+  if (asset.path.endsWith(`/${INDEX}`) && wantsOnlyImages(request.headers.accept)) {
+    const child = await defaultImage(repo, name, asset);
+    if (child) return manifestReply(repo, child, { algorithm: 'sha256', hex: child.sha256 }, 'no-cache');
+  }
+  return manifestReply(repo, asset, pinnedDigest(asset), 'no-cache');
+}
+
+/** The digest a tag was pushed with, where that was not SHA-256. */
+function pinnedDigest(asset: Asset): Digest {
+  const pinned = asset.etag === undefined ? undefined : parseDigest(asset.etag);
+  return pinned ?? { algorithm: 'sha256', hex: asset.sha256 };
+}
+
+async function unknownTag(repo: Repository, name: string, tag: string) {
+  if (await repo.isFolder(name as RepoPath)) return unknownManifest(tag);
+  return ociError('NAME_UNKNOWN', `There is no image "${name}" in the repository "${repo.key}".`, { detail: { name } });
+}
+
+function unknownManifest(reference: string) {
+  return ociError('MANIFEST_UNKNOWN', `There is no manifest "${reference}" here.`, { detail: { reference } });
+}
+
+/** What a client that takes no index gets for one: the image of the default platform, if it is here. */
+async function defaultImage(repo: Repository, name: string, index: Asset): Promise<Asset | undefined> {
+  const bytes = await readAll(await index.content.open(), { limit: index.size, what: 'index' });
+  const child = parseManifest(bytes, index.mediaType, { acceptUnknown: true }).defaultChild;
+  const digest = child === undefined ? undefined : parseDigest(child);
+  return digest && repo.find(name, digest);
+}
+
+function manifestReply(repo: Repository, asset: Asset, digest: Digest, cacheControl: string): Reply {
+  const text = renderDigest(digest);
+  return {
+    asset,
+    etag: text,
+    headers: {
+      'Docker-Content-Digest': text,
+      'Cache-Control': cacheControl,
+      Vary: 'Accept',
+      'X-Artifactory-Docker-Registry': asset.repo ?? repo.key,
+    },
+  };
+}
+
+export async function putManifest(
+  request: ProtocolRequest,
+  context: ProtocolContext,
+  settings: ManifestSettings,
+): Promise<Reply> {
+  const { repo } = context;
+  const name = parseName(request.params['name'] ?? '', true);
+  const reference = parseReference(request.params['reference'] ?? '', true);
+  const tags = tagsOf(reference, request.query);
+  repo.require('deploy', joinPath(tagFolder(name, tags[0] ?? request.params['reference'] ?? ''), MANIFEST));
+  const bytes = await readManifest(request, settings);
+  const manifest = parseManifest(bytes, request.headers['content-type'], {
+    acceptUnknown: settings.acceptUnknownManifests,
+  });
+  const sha256 = digestOf(bytes, 'sha256') as Sha256;
+  const named = 'digest' in reference ? reference.digest : undefined;
+  if (named && named.hex !== digestOf(bytes, named.algorithm)) {
+    throw ociError(
+      'DIGEST_INVALID',
+      `The manifest does not have the digest "${renderDigest(named)}" under which it was sent.`,
+    );
+  }
+  const labels = await readLabels(repo, name, manifest);
+  const landed = await repo.store(name as RepoPath, Readable.from([bytes]), {
+    expected: named ? { [named.algorithm]: named.hex } : { sha256 },
+  });
+  try {
+    await repo.change(name, (tree) => placeManifest(tree, { name, tags, manifest, landed, labels, named }));
+  } finally {
+    await landed.discard();
+  }
+  return {
+    status: 201,
+    headers: {
+      Location: `${context.links.mount}/${name}/manifests/${renderDigest(named ?? { algorithm: 'sha256', hex: sha256 })}`,
+      'Docker-Content-Digest': renderDigest(named ?? { algorithm: 'sha256', hex: sha256 }),
+      'Content-Length': '0',
+      ...(manifest.subject !== undefined && { 'OCI-Subject': manifest.subject }),
+      ...(named && tags.length > 0 && { 'OCI-Tag': tags }),
+    },
+  };
+}
+
+/** The tag of the path, or those of `?tag=` beside a digest (distribution-spec development version). */
+function tagsOf(reference: ReturnType<typeof parseReference>, query: URLSearchParams): string[] {
+  if ('tag' in reference) return [reference.tag];
+  const tags = [...new Set(query.getAll('tag'))];
+  const bad = tags.find((tag) => !isTag(tag));
+  if (bad !== undefined) throw badTag(bad);
+  if (tags.length > MAX_TAGS_PER_PUT) {
+    throw ociError('TAG_INVALID', `At most ${MAX_TAGS_PER_PUT} tags can be given at once.`, { as: 'too_long' });
+  }
+  return tags;
+}
+
+async function readManifest(request: ProtocolRequest, settings: ManifestSettings): Promise<Buffer> {
+  try {
+    return await readAll(request.body, { limit: settings.maxManifestBytes, what: 'manifest' });
+  } catch (error) {
+    if (isAppError(error, 'too_large')) throw ociError('MANIFEST_INVALID', error.message, { as: 'too_large' });
+    throw error;
+  }
+}
+
+interface Placement {
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly manifest: Manifest;
+  readonly landed: Landed;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The digest the client named it by. */
+  readonly named: Digest | undefined;
+}
+
+/** One change: what the manifest needs is here, it lies where its tags say, and what it replaces stays by digest. */
+async function placeManifest(tree: Tree, placement: Placement): Promise<void> {
+  const { name, tags, landed } = placement;
+  const files = await requiredFiles(tree, name, placement.manifest);
+  for (const tag of tags) await placeInFolder(tree, placement, files, { folder: tagFolder(name, tag), version: tag });
+  if (tags.length > 0) return;
+  const version = `sha256:${landed.sha256}`;
+  const [existing] = await tree.versionsOf(name, landed.sha256, 1);
+  // A manifest that lies under some tag can be read by its digest already.
+  if (existing) await tree.renew(existing.path, leadDeposit(placement, existing.version));
+  else await placeInFolder(tree, placement, files, { folder: digestFolder(name, landed.sha256), version });
+}
+
+function leadDeposit({ name, manifest, landed, labels, named }: Placement, version: string): Deposit {
+  return {
+    content: landed,
+    mediaType: manifest.mediaType,
+    package: name,
+    properties: manifestProperties(name, version, manifest, landed.sha256, labels),
+    version: { package: name, version, metadata: renderVersion(manifest) },
+    ...(named && named.algorithm !== 'sha256' && { etag: renderDigest(named) }),
+  };
+}
+
+/** The files that hold what the manifest names, or every digest that is missing. */
+async function requiredFiles(tree: Tree, name: string, manifest: Manifest) {
+  const resolved = new Map<string, Sha256>();
+  const missing: string[] = [];
+  for (const digest of manifest.required) {
+    const sha256 = await tree.resolve(digest);
+    if (sha256) resolved.set(renderDigest(digest), sha256);
+    else missing.push(renderDigest(digest));
+  }
+  const held = await tree.held(name, [...new Set(resolved.values())]);
+  for (const [text, sha256] of resolved) if (!held.has(sha256)) missing.push(text);
+  if (missing.length > 0) throw missingBlobs(missing);
+  return { resolved, held };
+}
+
+async function placeInFolder(
+  tree: Tree,
+  placement: Placement,
+  { resolved, held }: Awaited<ReturnType<typeof requiredFiles>>,
+  { folder, version }: { readonly folder: RepoPath; readonly version: string },
+): Promise<void> {
+  const { name, manifest, landed } = placement;
+  const lead = joinPath(folder, manifest.kind === 'index' ? INDEX : MANIFEST);
+  const deposit = leadDeposit(placement, version);
+  const current = await leadOf(tree, folder);
+  if (current?.sha256 === landed.sha256 && current.path === lead) return tree.renew(lead, deposit);
+  if (current) await untag(tree, name, folder);
+  const files = new Map<RepoPath, Deposit>([[lead, deposit]]);
+  for (const digest of manifest.layers) {
+    const sha256 = resolved.get(renderDigest(digest));
+    const file = sha256 && held.get(sha256);
+    if (!file) continue;
+    files.set(joinPath(folder, layerName(file.sha256)), {
+      content: file,
+      mediaType: 'application/octet-stream',
+      package: name,
+    });
+  }
+  await tree.put(files);
+}
+
+async function leadOf(tree: Tree, folder: RepoPath) {
+  return (await tree.get(joinPath(folder, MANIFEST))) ?? (await tree.get(joinPath(folder, INDEX)));
+}
+
+/** Frees a folder: its manifest stays readable by digest, in a folder of its own if nothing else holds it. */
+async function untag(tree: Tree, name: string, folder: RepoPath): Promise<void> {
+  const lead = await leadOf(tree, folder);
+  if (!lead?.sha256) return;
+  const others = await tree.versionsOf(name, lead.sha256, 2);
+  const target = digestFolder(name, lead.sha256);
+  if (others.length > 1 || folder === target) {
+    await tree.delete(folder);
+    return;
+  }
+  await tree.move(folder, target);
+  const moved = joinPath(target, lead.path.slice(folder.length + 1));
+  await tree.relabel(moved, `sha256:${lead.sha256}`, { 'docker.manifest': [`sha256:${lead.sha256}`] });
+}
+
+export async function deleteManifest(
+  request: ProtocolRequest,
+  context: ProtocolContext,
+  settings: ManifestSettings,
+): Promise<Reply> {
+  const { repo } = context;
+  const name = parseName(request.params['name'] ?? '', true);
+  const text = request.params['reference'] ?? '';
+  const reference = parseReference(text, true);
+  await repo.change(name, async (tree) => {
+    if ('tag' in reference) {
+      const folder = tagFolder(name, reference.tag);
+      if (!(await leadOf(tree, folder))) throw unknownManifest(text);
+      await untag(tree, name, folder);
+      return;
+    }
+    await deleteByDigest(tree, name, reference.digest, text, settings);
+  });
+  return { status: 202, headers: { 'Content-Length': '0' } };
+}
+
+const DELETE_BATCH = 200;
+
+/** Removes the manifest and every tag that points to it. */
+async function deleteByDigest(
+  tree: Tree,
+  name: string,
+  digest: Digest,
+  text: string,
+  settings: ManifestSettings,
+): Promise<void> {
+  const sha256 = await tree.resolve(digest);
+  let versions = sha256 ? await tree.versionsOf(name, sha256, DELETE_BATCH) : [];
+  if (!sha256 || versions.length === 0) throw unknownManifest(text);
+  if (settings.protectIndexChildren) await refuseChild(tree, name, renderDigest(digest));
+  while (versions.length > 0) {
+    for (const { path } of versions) await tree.delete(path.slice(0, path.lastIndexOf('/')) as RepoPath);
+    versions = await tree.versionsOf(name, sha256, DELETE_BATCH);
+  }
+}
+
+async function refuseChild(tree: Tree, name: string, digest: string): Promise<void> {
+  const [parent] = await tree.versionsWith(name, { key: 'oci.child', value: digest }, 1);
+  if (!parent) return;
+  throw ociError(
+    'DENIED',
+    `The manifest "${digest}" is part of the index "${parent.version}". Delete the index first.`,
+  );
+}

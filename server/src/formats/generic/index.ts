@@ -1,0 +1,22 @@
+/** Plain files under plain paths: the smallest format. */
+import type { Format } from '../../core/format.ts';
+import type { RepoPath } from '../../core/ids.ts';
+
+/** Names other repository managers keep control data under; nothing of a user's may lie there. */
+const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
+const SIDECAR = /^(.+)\.(sha256|sha1|md5)$/;
+
+export function defineGeneric(): Format {
+  return {
+    packageTypes: ['generic'],
+    mounts: [],
+    routes: [],
+    plainPaths: true,
+    classify(path) {
+      if (RESERVED.test(path.normalize('NFKC').replace(/[ .]+(?=\/|$)/g, ''))) return { kind: 'reserved' };
+      const [, of, algorithm] = SIDECAR.exec(path) ?? [];
+      if (of === undefined) return { kind: 'artifact', mutable: true };
+      return { kind: 'checksum', of: of as RepoPath, algorithm: algorithm as 'sha256' | 'sha1' | 'md5' };
+    },
+  };
+}

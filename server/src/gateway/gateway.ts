@@ -1,0 +1,216 @@
+/** Package traffic: an address becomes a repository and its format, and the format answers. */
+
+import type { Authentication, Authenticator } from '../auth/authenticator.ts';
+import { AppError } from '../core/errors.ts';
+import type { Format } from '../core/format.ts';
+import { clip } from '../core/ids.ts';
+import { nameOf } from '../core/principal.ts';
+import {
+  audienceOf,
+  type Failure,
+  type Links,
+  type ProtocolContext,
+  type ProtocolRequest,
+  type Reply,
+  type Route,
+  type ServiceContext,
+  type TokenAccess,
+  type TokenIssuer,
+} from '../core/protocol.ts';
+import type { Repository } from '../core/repository.ts';
+import type { Call, Exchange } from '../http/exchange.ts';
+import { RouteTable } from '../lib/route-table.ts';
+import type { Narrowing, RepositoryDirectory } from '../repositories/directory.ts';
+import { type Addressed, addressFormat, type Bindings } from './addressing.ts';
+import { narrowByToken } from './token-narrowing.ts';
+
+export interface GatewayDeps {
+  readonly formats: readonly Format[];
+  readonly repositories: RepositoryDirectory;
+  readonly authenticator: Authenticator;
+  /** Brought up to date before a request asks for rights. */
+  readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
+  readonly bindings: Bindings;
+  /** Issues tokens for a signed-in caller. */
+  issueToken(
+    authentication: Authentication,
+    options: { readonly audience: string; readonly access: readonly TokenAccess[] },
+  ): Promise<{ readonly token: string; readonly expiresInSeconds: number; readonly issuedAt: Date }>;
+}
+
+interface FormatRoutes {
+  readonly routes: RouteTable<Route>;
+  readonly service: RouteTable<Route<ServiceContext>>;
+}
+
+export class Gateway {
+  readonly #deps: GatewayDeps;
+  readonly #tables: ReadonlyMap<Format, FormatRoutes>;
+
+  constructor(deps: GatewayDeps) {
+    this.#deps = deps;
+    this.#tables = new Map(
+      deps.formats.map((format) => [
+        format,
+        { routes: new RouteTable(format.routes), service: new RouteTable(format.serviceRoutes ?? []) },
+      ]),
+    );
+  }
+
+  /** The call that answers the request, if it is package traffic in a format's own protocol. */
+  begin(exchange: Exchange): Call | undefined {
+    const addressed = addressFormat(this.#deps.formats, this.#deps.bindings, exchange);
+    return addressed && new FormatCall(this.#deps, this.#tables, exchange, addressed);
+  }
+}
+
+class FormatCall implements Call {
+  readonly #deps: GatewayDeps;
+  readonly #tables: ReadonlyMap<Format, FormatRoutes>;
+  readonly #exchange: Exchange;
+  readonly #addressed: Addressed;
+  readonly #links: Links;
+  #authentication: Authentication | undefined;
+
+  constructor(deps: GatewayDeps, tables: ReadonlyMap<Format, FormatRoutes>, exchange: Exchange, addressed: Addressed) {
+    this.#deps = deps;
+    this.#tables = tables;
+    this.#exchange = exchange;
+    this.#addressed = addressed;
+    this.#links = { origin: exchange.origin, mount: addressed.mount };
+    exchange.note.area = addressed.format.packageTypes[0] ?? 'format';
+    for (const [name, value] of Object.entries(addressed.format.commonHeaders ?? {}))
+      exchange.response.setHeader(name, value);
+  }
+
+  async run(): Promise<Reply> {
+    const { request, peer, note } = this.#exchange;
+    const { format, key, path } = this.#addressed;
+    const { permissions, authenticator } = this.#deps;
+    if (!permissions.isFresh) await permissions.refresh();
+    const authentication = await authenticator.authenticate(request.headers, peer, {
+      registryAudience: audienceOf(this.#links.origin),
+    });
+    this.#authentication = authentication;
+    note.principal = nameOf(authentication.principal);
+    const tables = this.#tables.get(format) as FormatRoutes;
+    const method = request.method ?? 'GET';
+    const found = key === undefined ? undefined : tables.routes.match(method, path);
+    if (found && 'route' in found) {
+      return found.route.handle(
+        this.#protocolRequest(found.params),
+        this.#context(this.#requireRepository(authentication)),
+      );
+    }
+    const service = key === undefined || this.#addressed.bound ? tables.service.match(method, path) : undefined;
+    if (service && 'route' in service) {
+      return service.route.handle(this.#protocolRequest(service.params), this.#serviceContext(authentication));
+    }
+    if (!authentication.authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
+    const allow = found?.allow ?? service?.allow;
+    if (allow)
+      throw new AppError('not_supported', `The method ${clip(method)} is not supported here.`, {
+        headers: { Allow: allow.join(', ') },
+      });
+    throw new AppError('not_found', 'There is nothing at this address. Check the name of the repository and the path.');
+  }
+
+  fail(error: AppError, status: number): Reply {
+    const { format, path } = this.#addressed;
+    const failure: Failure = {
+      error,
+      status,
+      request: { method: this.#exchange.request.method ?? 'GET', path },
+      links: this.#links,
+      authenticated: this.#broughtCredentials,
+      badCredentials: error.detail['badCredentials'] === true,
+    };
+    return format.renderFailure?.(failure) ?? { status, json: { errors: [{ status, message: error.message }] } };
+  }
+
+  /** A token that was issued to nobody in particular counts too: its holder has done what the challenge asked. */
+  get #broughtCredentials(): boolean {
+    return this.#authentication?.authenticated === true || this.#authentication?.credential !== undefined;
+  }
+
+  #requireRepository({ principal, authenticated, registryAccess }: Authentication): Repository {
+    const { key, format } = this.#addressed;
+    const repo = this.#deps.repositories.get(key as string, principal, this.#narrowing(registryAccess));
+    if (repo && format.packageTypes.includes(repo.packageType)) {
+      this.#exchange.note.repo = repo.key;
+      return repo;
+    }
+    if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
+    throw new AppError('not_found', `There is no repository "${clip(key ?? '')}" of this kind, or you may not use it.`);
+  }
+
+  #narrowing(registryAccess: readonly TokenAccess[] | undefined): Narrowing | undefined {
+    return registryAccess && narrowByToken(registryAccess);
+  }
+
+  #context(repo: Repository): ProtocolContext {
+    const { principal, registryAccess } = this.#authentication as Authentication;
+    const { repositories } = this.#deps;
+    return {
+      repo,
+      links: this.#links,
+      authenticated: this.#broughtCredentials,
+      repositories: async () =>
+        repositories.list(this.#addressed.format.packageTypes, principal, this.#narrowing(registryAccess)),
+      repositoriesOfCaller: async () => repositories.list(this.#addressed.format.packageTypes, principal),
+    };
+  }
+
+  #serviceContext(authentication: Authentication): ServiceContext {
+    const { principal } = authentication;
+    const { key, bound, format } = this.#addressed;
+    const { repositories } = this.#deps;
+    const get = (wanted: string) => {
+      const repo = repositories.get(wanted, principal);
+      return repo && format.packageTypes.includes(repo.packageType) ? repo : undefined;
+    };
+    return {
+      links: this.#links,
+      authenticated: this.#broughtCredentials,
+      tokens: this.#tokens(authentication),
+      bound: bound && key !== undefined ? get(key) : undefined,
+      repositories: async () => repositories.list(format.packageTypes, principal),
+      repository: async (wanted) => get(wanted),
+    };
+  }
+
+  #tokens(authentication: Authentication): TokenIssuer {
+    return {
+      callerName: authentication.authenticated ? nameOf(authentication.principal) : undefined,
+      issue: (options) => this.#deps.issueToken(authentication, options),
+      withPassword: async (name, password) => {
+        const signedIn = await this.#deps.authenticator.loginWithPassword(name, password, this.#exchange.peer);
+        this.#exchange.note.principal = nameOf(signedIn.principal);
+        return this.#tokens(signedIn);
+      },
+    };
+  }
+
+  #protocolRequest(params: Readonly<Record<string, string>>): ProtocolRequest {
+    const { request, target } = this.#exchange;
+    const exchange = this.#exchange;
+    let query: URLSearchParams | undefined;
+    return {
+      method: request.method ?? 'GET',
+      path: this.#addressed.path,
+      params,
+      get query() {
+        query ??= new URLSearchParams(target.rawQuery);
+        return query;
+      },
+      rawQuery: target.rawQuery,
+      headers: request.headers,
+      get body() {
+        return exchange.body();
+      },
+      get signal() {
+        return exchange.signal;
+      },
+    };
+  }
+}

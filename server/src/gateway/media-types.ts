@@ -1,0 +1,55 @@
+/** Media types by file name, as the content plane reports them. */
+
+const TYPES: Readonly<Record<string, string>> = {
+  xml: 'application/xml',
+  pom: 'application/x-maven-pom+xml',
+  jar: 'application/java-archive',
+  war: 'application/java-archive',
+  ear: 'application/java-archive',
+  zip: 'application/zip',
+  gz: 'application/x-gzip',
+  tgz: 'application/x-gzip',
+  tar: 'application/x-tar',
+  bz2: 'application/x-bzip2',
+  xz: 'application/x-xz',
+  zst: 'application/zstd',
+  json: 'application/json',
+  yaml: 'application/x-yaml',
+  yml: 'application/x-yaml',
+  txt: 'text/plain',
+  md: 'text/markdown',
+  log: 'text/plain',
+  properties: 'text/plain',
+  html: 'text/html',
+  htm: 'text/html',
+  css: 'text/css',
+  js: 'application/javascript',
+  mjs: 'application/javascript',
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  gif: 'image/gif',
+  svg: 'image/svg+xml',
+  webp: 'image/webp',
+  pdf: 'application/pdf',
+  deb: 'application/x-debian-package',
+  rpm: 'application/x-rpm',
+  whl: 'application/zip',
+  nupkg: 'application/x-nupkg',
+  gem: 'application/x-rubygems',
+  sha1: 'application/x-checksum',
+  sha256: 'application/x-checksum',
+  md5: 'application/x-checksum',
+  asc: 'text/plain',
+  sig: 'application/octet-stream',
+  wasm: 'application/wasm',
+  csv: 'text/csv',
+  sh: 'application/x-sh',
+  iso: 'application/x-iso9660-image',
+};
+
+export function mediaTypeOf(path: string): string {
+  const dot = path.lastIndexOf('.');
+  const extension = dot > path.lastIndexOf('/') ? path.slice(dot + 1).toLowerCase() : '';
+  return Object.hasOwn(TYPES, extension) ? (TYPES[extension] as string) : 'application/octet-stream';
+}

@@ -1,0 +1,169 @@
+/** Sends replies. One function answers assets, so no format can get conditional or range requests wrong. */
+import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Reply } from '../core/protocol.ts';
+import type { Asset, ByteRange } from '../core/repository.ts';
+import type { Exchange } from './exchange.ts';
+import { parseRange } from './ranges.ts';
+
+type AssetReply = Extract<Reply, { asset: Asset }>;
+type PlainReply = Exclude<Reply, { asset: Asset }>;
+
+/** Sends the reply and resolves when its last byte is handed to the kernel. */
+export async function send(exchange: Exchange, reply: Reply): Promise<void> {
+  if ('asset' in reply) await sendAsset(exchange, reply);
+  else await sendPlain(exchange, reply);
+}
+
+async function sendPlain({ request, response, note }: Exchange, reply: PlainReply): Promise<void> {
+  const [body, type] = bodyOf(reply);
+  response.statusCode = reply.status;
+  if (type) response.setHeader('Content-Type', type);
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value as string | string[]);
+  if (reply.status !== 204 && reply.status !== 304) response.setHeader('Content-Length', body.length);
+  note.sizeBytes = body.length;
+  await end(response, request.method === 'HEAD' ? undefined : body);
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function bodyOf(reply: PlainReply): readonly [Buffer, string | undefined] {
+  if (reply.json !== undefined) return [Buffer.from(JSON.stringify(reply.json)), 'application/json'];
+  if (reply.text !== undefined) return [Buffer.from(reply.text), 'text/plain; charset=utf-8'];
+  return [reply.bytes ?? EMPTY, undefined];
+}
+
+async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<void> {
+  const { request, response } = exchange;
+  const { asset } = reply;
+  const etag = `"${reply.etag ?? asset.etag ?? asset.sha256}"`;
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
+  response.setHeader('ETag', etag);
+  if (reply.lastModified) response.setHeader('Last-Modified', asset.modifiedAt.toUTCString());
+  if (reply.ranges) response.setHeader('Accept-Ranges', 'bytes');
+  if (isUnchanged(request.headers['if-none-match'], etag) || isOlder(exchange, reply)) {
+    response.statusCode = 304;
+    await end(response);
+    return;
+  }
+  const ranges = reply.ranges ? rangesOf(exchange, etag, asset.size) : undefined;
+  response.setHeader('Content-Type', reply.mediaType ?? asset.mediaType);
+  if (reply.disposition) setAttachment(response, asset);
+  if (request.method === 'GET' && !ranges && reply.redirectable && (await redirected(response, asset))) return;
+  if (ranges && ranges.length > 1) await sendParts(exchange, asset, ranges);
+  else await sendBytes(exchange, asset, ranges?.[0]);
+}
+
+function rangesOf({ request }: Exchange, etag: string, size: number): readonly ByteRange[] | undefined {
+  const condition = request.headers['if-range'];
+  if (typeof condition === 'string' && condition !== etag) return undefined;
+  return parseRange(request.headers.range, size);
+}
+
+async function sendBytes(
+  { request, response, note }: Exchange,
+  asset: Asset,
+  range: ByteRange | undefined,
+): Promise<void> {
+  const length = range ? range.end - range.start + 1 : asset.size;
+  response.statusCode = range ? 206 : 200;
+  response.setHeader('Content-Length', length);
+  if (range) response.setHeader('Content-Range', `bytes ${range.start}-${range.end}/${asset.size}`);
+  note.sizeBytes = length;
+  if (request.method === 'HEAD' || length === 0) return end(response);
+  const { inline } = asset.content;
+  if (inline) return end(response, range ? inline.subarray(range.start, range.end + 1) : inline);
+  await asset.content.pump(range, (chunk) => write(response, chunk));
+  await end(response);
+}
+
+/** Several ranges in one answer (RFC 9110, section 15.3.7.2). */
+async function sendParts(
+  { request, response, note }: Exchange,
+  asset: Asset,
+  ranges: readonly ByteRange[],
+): Promise<void> {
+  const boundary = randomBytes(16).toString('hex');
+  const type = response.getHeader('Content-Type') as string;
+  const heads = ranges.map(({ start, end: last }) =>
+    Buffer.from(
+      `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: bytes ${start}-${last}/${asset.size}\r\n\r\n`,
+    ),
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+  const length = ranges.reduce(
+    (sum, { start, end: last }, i) => sum + (heads[i]?.length ?? 0) + last - start + 1,
+    tail.length,
+  );
+  response.statusCode = 206;
+  response.setHeader('Content-Type', `multipart/byteranges; boundary=${boundary}`);
+  response.setHeader('Content-Length', length);
+  note.sizeBytes = length;
+  if (request.method === 'HEAD') return end(response);
+  for (const [i, range] of ranges.entries()) {
+    await write(response, heads[i] ?? EMPTY);
+    await asset.content.pump(range, (chunk) => write(response, chunk));
+  }
+  await end(response, tail);
+}
+
+async function redirected(response: ServerResponse, asset: Asset): Promise<boolean> {
+  const name = asset.path.slice(asset.path.lastIndexOf('/') + 1);
+  const url = await asset.content.redirect?.(name);
+  if (!url) return false;
+  // Clients check the digest of the bytes they get; a header of the redirect would be taken for this answer's.
+  response.removeHeader('Docker-Content-Digest');
+  response.statusCode = 307;
+  response.setHeader('Location', url.href);
+  response.setHeader('Content-Length', 0);
+  await end(response);
+  return true;
+}
+
+/** Bytes that strangers deployed must not become active content of this origin. */
+function setAttachment(response: ServerResponse, asset: Asset): void {
+  const name = asset.path.slice(asset.path.lastIndexOf('/') + 1);
+  const ascii = name.replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  response.setHeader(
+    'Content-Disposition',
+    `attachment; filename="${ascii}"; filename*=UTF-8''${encodeExtended(name)}`,
+  );
+  response.setHeader('X-Artifactory-Filename', encodeURIComponent(name));
+  response.setHeader('Content-Security-Policy', "sandbox; default-src 'none'; frame-ancestors 'none'");
+}
+
+/** RFC 8187: what encodeURIComponent leaves alone but the header's grammar does not. */
+function encodeExtended(name: string): string {
+  return encodeURIComponent(name).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** Clients send the tag quoted, bare, weak, in lists, or as `*`. */
+function isUnchanged(header: string | undefined, etag: string): boolean {
+  if (header === undefined || header.length > 8192) return false;
+  const bare = etag.slice(1, -1);
+  return header.split(',').some((item) => {
+    const tag = item.trim().replace(/^W\//, '');
+    return tag === '*' || tag === etag || tag === bare;
+  });
+}
+
+function isOlder({ request }: Exchange, { asset, lastModified }: AssetReply): boolean {
+  if (!lastModified || request.headers['if-none-match'] !== undefined) return false;
+  const since = Date.parse(request.headers['if-modified-since'] ?? '');
+  return !Number.isNaN(since) && Math.floor(asset.modifiedAt.getTime() / 1000) * 1000 <= since;
+}
+
+/** Resolves when the chunk is out of our hands, so that its buffer can be used again. */
+function write(response: ServerResponse, chunk: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    response.write(chunk, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function end(response: ServerResponse, body?: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    response.once('close', resolve);
+    if (body) response.end(body, () => resolve());
+    else response.end(() => resolve());
+  });
+}

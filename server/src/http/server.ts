@@ -1,0 +1,270 @@
+/** The HTTP server: takes connections, hands requests on, sends the answers, drains at the end. */
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, BlockList, Socket } from 'node:net';
+import { AppError, STATUS } from '../core/errors.ts';
+import { parseTarget } from '../core/target.ts';
+import type { AccessLog } from './access-log.ts';
+import type { Call, Exchange, Handler } from './exchange.ts';
+import { RequestExchange } from './request-exchange.ts';
+import { send } from './send.ts';
+import { finishBody } from './unread-body.ts';
+
+export interface ServerOptions {
+  readonly host: string;
+  /** The first port is the main one; the others stand for one repository each. */
+  readonly ports: readonly number[];
+  readonly baseUrl: string | undefined;
+  readonly trustedProxies: BlockList;
+  readonly maxHeaderBytes: number;
+  readonly headerTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly bodyIdleTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly handlers: readonly Handler[];
+  readonly accessLog: AccessLog;
+  /** Told of errors that are bugs: the client got a bare 500. */
+  onBug(error: unknown, exchange: { readonly requestId: string }): void;
+}
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const MAX_HEADERS = 100;
+
+export class HttpServer {
+  readonly #options: ServerOptions;
+  readonly #servers: Server[];
+  readonly #sockets = new Set<Socket>();
+  #draining = false;
+  #active = 0;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#servers = options.ports.map(() => this.#create());
+  }
+
+  /** Begins to listen; returns the ports, in the order in which they were asked for. */
+  async start(): Promise<number[]> {
+    const ports: number[] = [];
+    for (const [i, server] of this.#servers.entries()) {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host: this.#options.host, port: this.#options.ports[i], backlog: 1024 }, resolve);
+      });
+      ports.push((server.address() as AddressInfo).port);
+    }
+    return ports;
+  }
+
+  /** Stops accepting, lets requests under way finish for a while, then cuts what is left. */
+  async stop(drainMs: number): Promise<void> {
+    this.#draining = true;
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const server of this.#servers) server.closeIdleConnections();
+    const deadline = performance.now() + drainMs;
+    while (this.#active > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const server of this.#servers) server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(closed);
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  #create(): Server {
+    const { options } = { options: this.#options };
+    const server = createServer({
+      maxHeaderSize: options.maxHeaderBytes,
+      headersTimeout: options.headerTimeoutMs,
+      // Uploads take as long as they take; sockets on which nothing moves are closed by `timeout`.
+      requestTimeout: 0,
+      keepAliveTimeout: options.idleTimeoutMs,
+      connectionsCheckingInterval: 2000,
+      requireHostHeader: true,
+      noDelay: true,
+      highWaterMark: 256 * 1024,
+    });
+    server.timeout = options.bodyIdleTimeoutMs;
+    server.maxConnections = options.maxConnections;
+    server.maxHeadersCount = MAX_HEADERS * 2;
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    const serve = (expects: boolean) => (request: IncomingMessage, response: ServerResponse) => {
+      void this.#serve(request, response, expects);
+    };
+    server.on('request', serve(false));
+    server.on('checkContinue', serve(true));
+    server.on('checkExpectation', (_request, response: ServerResponse) => {
+      response.writeHead(417, { 'Content-Type': 'application/json', Connection: 'close' });
+      response.end(
+        JSON.stringify({ errors: [{ status: 417, message: 'Only "Expect: 100-continue" is understood.' }] }),
+      );
+    });
+    server.on('clientError', refuseBrokenRequest);
+    return server;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, expects: boolean): Promise<void> {
+    const startedAt = performance.now();
+    this.#active += 1;
+    const requestId = idOf(request);
+    let exchange: Exchange | undefined;
+    let call: Call | undefined;
+    try {
+      response.setHeader('X-Request-Id', requestId);
+      response.setHeader('X-Content-Type-Options', 'nosniff');
+      if (this.#draining) response.setHeader('Connection', 'close');
+      checkHead(request);
+      exchange = new RequestExchange(request, response, {
+        target: parseTarget(request.url ?? ''),
+        requestId,
+        expectsContinue: expects,
+        baseUrl: this.#options.baseUrl,
+        trustedProxies: this.#options.trustedProxies,
+      });
+      call = this.#begin(exchange);
+      const reply = await call.run();
+      finishBody(request, response, expects);
+      await send(exchange, reply);
+    } catch (error) {
+      if (exchange) exchange.note.error = error;
+      await this.#fail(error, { request, response, requestId, expects, exchange, call });
+    } finally {
+      this.#active -= 1;
+      this.#options.accessLog.write({
+        request,
+        response,
+        requestId,
+        exchange,
+        durationMs: performance.now() - startedAt,
+      });
+    }
+  }
+
+  #begin(exchange: Exchange): Call {
+    for (const handler of this.#options.handlers) {
+      const call = handler.begin(exchange);
+      if (call) return call;
+    }
+    throw new AppError('not_found', 'There is nothing at this address.');
+  }
+
+  async #fail(
+    error: unknown,
+    context: {
+      readonly request: IncomingMessage;
+      readonly response: ServerResponse;
+      readonly requestId: string;
+      readonly expects: boolean;
+      readonly exchange: Exchange | undefined;
+      readonly call: Call | undefined;
+    },
+  ): Promise<void> {
+    const { request, response, requestId, exchange, call } = context;
+    if (response.headersSent) {
+      // A complete answer would be a lie by now: only a cut connection tells the client.
+      response.destroy();
+      if (!(error instanceof AppError) && !isDisconnect(error)) this.#options.onBug(error, { requestId });
+      return;
+    }
+    if (response.destroyed || request.socket.destroyed) return;
+    try {
+      const known = error instanceof AppError ? error : this.#bugOrDisconnect(error, requestId);
+      const status = STATUS[known.code as keyof typeof STATUS] ?? 500;
+      const retryAfter = known.detail['retryAfterSeconds'] ?? (status === 503 ? 5 : undefined);
+      if (retryAfter !== undefined) response.setHeader('Retry-After', String(retryAfter));
+      finishBody(request, response, context.expects);
+      const isBug = !(error instanceof AppError);
+      const reply = call && !isBug ? call.fail(known, status) : plainFailure(known, isBug ? 500 : status, requestId);
+      await send(exchange ?? bareExchange(request, response), reply);
+    } catch (second) {
+      this.#options.onBug(second, { requestId });
+      response.destroy();
+    }
+  }
+
+  #bugOrDisconnect(error: unknown, requestId: string): AppError {
+    if (!isDisconnect(error)) this.#options.onBug(error, { requestId });
+    return new AppError(
+      'invalid',
+      `The server failed to answer. Report the request id ${requestId} to an administrator.`,
+    );
+  }
+}
+
+function plainFailure(error: AppError, status: number, requestId: string) {
+  return {
+    status,
+    json: { errors: [{ status, message: error.message }] },
+    headers: {
+      ...(error.detail['headers'] as Record<string, string> | undefined),
+      ...(status === 500 && { 'X-Request-Id': requestId }),
+    },
+  };
+}
+
+/** What `send` needs when the request was too broken to be read. */
+function bareExchange(request: IncomingMessage, response: ServerResponse): Exchange {
+  return { request, response, note: {} } as unknown as Exchange;
+}
+
+function idOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** What Node's parser lets pass but two readers could understand differently. */
+function checkHead(request: IncomingMessage): void {
+  const { rawHeaders } = request;
+  if (rawHeaders.length > MAX_HEADERS * 2) {
+    throw new AppError('invalid', `More than ${MAX_HEADERS} headers were sent.`, { status: 431 });
+  }
+  let hosts = 0;
+  let authorizations = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations += 1;
+  }
+  if (hosts > 1) throw new AppError('invalid', 'The request has more than one Host header.');
+  if (authorizations > 1) throw new AppError('invalid', 'The request has more than one Authorization header.');
+  if (!METHODS.has(request.method ?? '')) {
+    throw new AppError('not_supported', 'This method is not supported.', {
+      headers: { Allow: [...METHODS].join(', ') },
+    });
+  }
+}
+
+/** The client went away: nobody is left to be told. */
+function isDisconnect(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return (
+    code === 'ECONNRESET' ||
+    code === 'EPIPE' ||
+    code === 'ERR_STREAM_PREMATURE_CLOSE' ||
+    code === 'ERR_STREAM_DESTROYED' ||
+    code === 'ABORT_ERR' ||
+    (error instanceof Error && error.name === 'AbortError')
+  );
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The headers are too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time.'],
+};
+
+function refuseBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'The request is not valid HTTP/1.1.'];
+  const body = JSON.stringify({ errors: [{ status, message }] });
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}

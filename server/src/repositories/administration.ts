@@ -1,0 +1,98 @@
+/** Creating and deleting repositories. */
+import type { AccountDeps } from '../auth/accounts.ts';
+import { forgetRepository } from '../auth/accounts.ts';
+import { AppError } from '../core/errors.ts';
+import type { Format } from '../core/format.ts';
+import { clip, parseRepoKey, type RepoKey } from '../core/ids.ts';
+import { reviewBlobs } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { deleteAllNodes } from '../db/nodes.ts';
+import { createRepository, deleteRepository, listRepositories, type RepositoryRow } from '../db/repositories.ts';
+import type { EventLog } from '../events/event-log.ts';
+import type { RepositoryDirectory } from './directory.ts';
+
+export interface AdministrationDeps {
+  readonly database: Database;
+  readonly events: EventLog;
+  readonly formats: readonly Format[];
+  readonly repositories: RepositoryDirectory;
+  readonly accounts: AccountDeps;
+}
+
+export interface NewRepository {
+  readonly key: string;
+  readonly rclass: string;
+  readonly packageType: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+const DELETE_BATCH = 2000;
+
+export class Administration {
+  readonly #deps: AdministrationDeps;
+
+  constructor(deps: AdministrationDeps) {
+    this.#deps = deps;
+  }
+
+  /** What a first start offers, so that something can be pushed at once. */
+  async createDefaults(): Promise<void> {
+    for (const packageType of ['docker', 'generic']) {
+      await this.create({ key: `${packageType}-local`, rclass: 'local', packageType }, '_system_');
+    }
+  }
+
+  list(): Promise<RepositoryRow[]> {
+    return this.#deps.database.read((db) => listRepositories(db));
+  }
+
+  /** Creates a repository; a key that is taken, in whatever case, is `conflict`. */
+  async create(request: NewRepository, by: string): Promise<RepoKey> {
+    const key = parseRepoKey(request.key);
+    if (request.rclass !== 'local') {
+      throw new AppError(
+        'invalid',
+        `Repositories of the class "${clip(request.rclass)}" cannot be created yet: only local ones.`,
+      );
+    }
+    const format = this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(request.packageType));
+    if (!format) {
+      const known = this.#deps.formats.flatMap(({ packageTypes }) => packageTypes).join(', ');
+      throw new AppError(
+        'invalid',
+        `The package type "${clip(request.packageType)}" is not known. Known are: ${known}.`,
+      );
+    }
+    format.checkKey?.(key);
+    await this.#deps.database.transaction(async (tx) => {
+      const taken = (await listRepositories(tx)).find((row) => row.key.toLowerCase() === key.toLowerCase());
+      if (taken) throw new AppError('conflict', `There is a repository "${taken.key}" already.`);
+      const row = { key, rclass: 'local', packageType: request.packageType, config: request.config ?? {} } as const;
+      await createRepository(tx, row, Date.now());
+      await this.#deps.events.append(tx, [{ type: 'repository.created', repo: key }], by);
+    });
+    await this.#deps.repositories.reload();
+    return key;
+  }
+
+  /** Deletes a repository with all it holds, a batch of files at a time; interrupted, it can be deleted again. */
+  async delete(key: string, by: string): Promise<void> {
+    const { database, events, accounts, repositories } = this.#deps;
+    const row = (await this.list()).find((candidate) => candidate.key === key);
+    if (!row) throw new AppError('not_found', `There is no repository "${clip(key)}".`);
+    for (;;) {
+      const lost = await database.transaction(async (tx) => {
+        const digests = await deleteAllNodes(tx, row.id, DELETE_BATCH);
+        await reviewBlobs(tx, digests.sha256, Date.now());
+        return digests;
+      });
+      if (lost.nodes < DELETE_BATCH) break;
+    }
+    await database.transaction(async (tx) => {
+      await deleteRepository(tx, row.id);
+      await forgetRepository(accounts, tx, row.key);
+      await events.append(tx, [{ type: 'repository.deleted', repo: row.key }], by);
+    });
+    await repositories.reload();
+  }
+}

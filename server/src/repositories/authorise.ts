@@ -1,0 +1,212 @@
+/** The one door to a leaf repository: every read and write asks whether this caller may. */
+
+import { AppError } from '../core/errors.ts';
+import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
+import { type Action, nameOf, type Principal } from '../core/principal.ts';
+import type { Entry, Page, Repository } from '../core/repository.ts';
+import type { Access, LeafRepository } from './leaf.ts';
+
+/** The decisions of the permission targets, as this folder needs them. */
+export interface PermissionChecks {
+  allows(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): boolean;
+  mayList(principal: Principal, repo: RepoKey, folder: RepoPath): boolean;
+  /** Whether the right is given for any path of the repository. */
+  mayAnywhere(principal: Principal, action: Action, repo: RepoKey): boolean;
+  readablePrefixes(principal: Principal, repo: RepoKey): readonly string[];
+}
+
+export interface AccessOptions {
+  /** Answers "not found" where the caller may not know that something is there. */
+  readonly hideUnauthorized: boolean;
+}
+
+/** What the principal may do in the repository. */
+export function accessOf(
+  checks: PermissionChecks,
+  principal: Principal,
+  repo: RepoKey,
+  options: AccessOptions,
+): Access {
+  const allows = (action: Action, path: RepoPath) => checks.allows(principal, action, repo, path);
+  return {
+    principalName: nameOf(principal),
+    allows,
+    require(action, path) {
+      if (!allows(action, path)) throw refusal(principal, action, repo, path, options);
+    },
+    mayList: (folder) => checks.mayList(principal, repo, folder),
+    get mayWrite() {
+      return checks.mayAnywhere(principal, 'deploy', repo);
+    },
+    get readablePrefixes() {
+      return checks.readablePrefixes(principal, repo);
+    },
+  };
+}
+
+function refusal(
+  principal: Principal,
+  action: Action,
+  repo: RepoKey,
+  path: RepoPath,
+  options: AccessOptions,
+): AppError {
+  if (principal.kind === 'anonymous') return new AppError('unauthenticated', 'Authentication is required.', { action });
+  if (action === 'read' && options.hideUnauthorized) return new AppError('not_found', 'Unable to find item.');
+  const what = ACTION_TEXT[action];
+  return new AppError(
+    'forbidden',
+    `The user "${principal.name}" may not ${what} "${joinPath(repo, path)}". Ask an administrator for the right to ${action}.`,
+    { action },
+  );
+}
+
+const ACTION_TEXT: Readonly<Record<Action, string>> = {
+  read: 'read',
+  annotate: 'change properties of',
+  deploy: 'deploy to',
+  delete: 'delete or overwrite',
+  manage: 'manage',
+};
+
+/** Binds a leaf to what one caller may do. */
+export function authorise(leaf: LeafRepository, access: Access): Repository {
+  const readable = (path: RepoPath) => access.allows('read', path);
+  /** Nothing, where the caller may not know; an error, where it may be told why. */
+  const hidden = (path: RepoPath): undefined => {
+    try {
+      access.require('read', path);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'not_found') return undefined;
+      throw error;
+    }
+    return undefined;
+  };
+  const packageFolder = (name: string) => name as RepoPath;
+  return {
+    key: leaf.key,
+    packageType: leaf.packageType,
+    rclass: leaf.rclass,
+    settings: leaf.settings,
+    allows: access.allows,
+    require: access.require,
+    async get(path) {
+      return readable(path) ? leaf.get(path) : hidden(path);
+    },
+    async isFolder(path) {
+      return access.mayList(path) && (await leaf.isFolder(path));
+    },
+    async find(packageName, digest) {
+      const folder = packageFolder(packageName ?? '');
+      return access.mayList(folder) ? leaf.find(packageName, digest, readable) : hidden(folder);
+    },
+    async version(packageName, version) {
+      if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName));
+      const asset = await leaf.version(packageName, version);
+      return asset && !readable(asset.path) ? hidden(asset.path) : asset;
+    },
+    async children(folder, page) {
+      if (!access.mayList(folder)) return hidden(folder) ?? [];
+      return listReadable(leaf, access, folder, page);
+    },
+    packages: (page) => packagesReadable(leaf, access, page),
+    async versionNames(packageName, page) {
+      if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName)) ?? [];
+      return fill(
+        page,
+        (next) => leaf.versionNames(packageName, next),
+        ({ version }) => version,
+        ({ path }) => readable(path),
+      );
+    },
+    async versionsWith(packageName, property, page) {
+      if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName)) ?? [];
+      const versions = await leaf.versionsWith(packageName, property, page);
+      return versions.filter((version) => readable(version.path));
+    },
+    async properties(path) {
+      if (!readable(path)) return hidden(path) ?? {};
+      return leaf.properties(path);
+    },
+    async store(path, body, options = {}) {
+      access.require('deploy', path);
+      return leaf.store(body, options);
+    },
+    uploads: {
+      async start(packageName, options = {}) {
+        access.require('deploy', packageFolder(packageName));
+        return leaf.startUpload(packageName, access, options.algorithm);
+      },
+      async open(packageName, id) {
+        access.require('deploy', packageFolder(packageName));
+        return leaf.openUpload(packageName, id);
+      },
+    },
+    change: (scope, work) => leaf.change(scope, access, work),
+  };
+}
+
+function listReadable(leaf: LeafRepository, access: Access, folder: RepoPath, page: Page): Promise<readonly Entry[]> {
+  return fill(
+    page,
+    (next) => leaf.children(folder, next),
+    (entry) => entry.name,
+    (entry) => {
+      const path = joinPath(folder, entry.name);
+      return entry.folder ? access.mayList(path) : access.allows('read', path);
+    },
+  );
+}
+
+/** Pages through what the caller may see, reading only those parts of the order that can hold some of it. */
+async function packagesReadable(leaf: LeafRepository, access: Access, page: Page): Promise<readonly string[]> {
+  const found = new Set<string>();
+  for (const prefix of [...access.readablePrefixes].sort()) {
+    const literal = prefix.replace(/\/+$/, '');
+    if (page.after !== undefined && literal < page.after && !page.after.startsWith(literal)) continue;
+    // The first name at or after the prefix: names equal to it count, so the search starts just before.
+    const start = literal === '' ? '' : justBefore(literal);
+    const after = page.after !== undefined && page.after > start ? page.after : start;
+    const names = await fill(
+      { after, limit: page.limit },
+      async (next) =>
+        (await leaf.packages(next)).filter((name) => name.startsWith(literal) || literal.startsWith(`${name}/`)),
+      (name) => name,
+      (name) => access.mayList(name as RepoPath),
+    );
+    for (const name of names) found.add(name);
+  }
+  return [...found].sort(byBytes).slice(0, page.limit);
+}
+
+/** Reads pages until enough of them pass; a page that is not full is the last. */
+async function fill<T>(
+  page: Page,
+  read: (page: Page) => Promise<readonly T[]>,
+  nameOfItem: (item: T) => string,
+  pass: (item: T) => boolean,
+): Promise<T[]> {
+  const passed: T[] = [];
+  let after = page.after;
+  for (;;) {
+    const items = await read({ ...page, ...(after !== undefined && { after }) });
+    for (const item of items) {
+      if (pass(item)) passed.push(item);
+      if (passed.length === page.limit) return passed;
+    }
+    const last = items.at(-1);
+    if (!last || items.length < page.limit) return passed;
+    after = nameOfItem(last);
+  }
+}
+
+/** A text that sorts before `text` with nothing that matters in between. */
+function justBefore(text: string): string {
+  const last = text.codePointAt(text.length - 1) ?? 0;
+  return last > 1 ? `${text.slice(0, -1)}${String.fromCodePoint(last - 1)}\u{10ffff}` : text.slice(0, -1);
+}
+
+/** The order of both databases: by the bytes of UTF-8. */
+export function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,63 @@
+/**
+ * What a repository class implements: a repository that trusts its caller. Only `authorise` turns a leaf into a
+ * Repository, so nothing above this folder ever holds one that does not ask for rights.
+ */
+import type { Readable } from 'node:stream';
+import type { Digest, Properties, RepoKey, RepoPath } from '../core/ids.ts';
+import type { Action } from '../core/principal.ts';
+import type {
+  Asset,
+  Entry,
+  Landed,
+  PackageVersion,
+  Page,
+  PropertyValue,
+  StoreOptions,
+  Tree,
+  Upload,
+  VersionName,
+} from '../core/repository.ts';
+
+/** What one principal may do in one repository. */
+export interface Access {
+  readonly principalName: string;
+  allows(action: Action, path: RepoPath): boolean;
+  /** Throws what the caller may be told: `unauthenticated`, `forbidden`, or `not_found` where existence is hidden. */
+  require(action: Action, path: RepoPath): void;
+  /** Whether the folder or anything below it may be read. */
+  mayList(folder: RepoPath): boolean;
+  /** Whether anything may be deployed here at all. */
+  readonly mayWrite: boolean;
+  /** Beginnings of the paths that may be read; `['']` for everything. */
+  readonly readablePrefixes: readonly string[];
+}
+
+export interface LeafRepository {
+  readonly key: RepoKey;
+  readonly packageType: string;
+  readonly rclass: 'local' | 'remote' | 'federated';
+  readonly settings: Readonly<Record<string, unknown>>;
+  get(path: RepoPath): Promise<Asset | undefined>;
+  isFolder(path: RepoPath): Promise<boolean>;
+  /** The first file of the package with these bytes whose path is accepted. */
+  find(
+    packageName: string | undefined,
+    digest: Digest,
+    accept: (path: RepoPath) => boolean,
+  ): Promise<Asset | undefined>;
+  version(packageName: string, version: string): Promise<Asset | undefined>;
+  children(folder: RepoPath, page: Page): Promise<readonly Entry[]>;
+  packages(page: Page): Promise<readonly string[]>;
+  versionNames(packageName: string, page: Page): Promise<readonly VersionName[]>;
+  versionsWith(
+    packageName: string,
+    property: PropertyValue,
+    page: { readonly after?: number; readonly limit: number },
+  ): Promise<readonly PackageVersion[]>;
+  properties(path: RepoPath): Promise<Properties>;
+  store(body: Readable, options: StoreOptions): Promise<Landed>;
+  startUpload(packageName: string, access: Access, algorithm?: Digest['algorithm']): Promise<Upload>;
+  openUpload(packageName: string, id: string): Promise<Upload>;
+  /** The tree asks `access` for each step, inside the transaction that knows whether a path exists. */
+  change<T>(scope: string, access: Access, work: (tree: Tree) => Promise<T>): Promise<T>;
+}

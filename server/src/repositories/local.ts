@@ -1,0 +1,186 @@
+/** A local repository: what was deployed here, and nothing else. */
+import type { Readable } from 'node:stream';
+import { BlobVanished, type Landing } from '../blobs/landing.ts';
+import type { BlobStore } from '../blobs/store.ts';
+import type { UploadSessions } from '../blobs/uploads.ts';
+import type { Digest, Properties, RepoKey, RepoPath } from '../core/ids.ts';
+import type {
+  Asset,
+  Entry,
+  Landed,
+  PackageVersion,
+  Page,
+  PropertyValue,
+  StoreOptions,
+  Tree,
+  Upload,
+  VersionName,
+} from '../core/repository.ts';
+import { resolveDigest } from '../db/blobs.ts';
+import { type Database, lockScope } from '../db/database.ts';
+import { type FileRow, findFiles, getFile, getNode, getProperties, getVersionFile, listChildren } from '../db/nodes.ts';
+import { listPackages, listVersionNames, listVersionsWith } from '../db/package-versions.ts';
+import type { RepositoryRow } from '../db/repositories.ts';
+import type { EventLog } from '../events/event-log.ts';
+import { crashpoint } from '../lib/crashpoint.ts';
+import type { Access, LeafRepository } from './leaf.ts';
+import { TransactionTree } from './tree.ts';
+
+export interface LocalDeps {
+  readonly database: Database;
+  readonly blobs: BlobStore;
+  readonly uploads: UploadSessions;
+  readonly events: EventLog;
+  readonly reviewDelayMs: number;
+}
+
+/** Files that may carry the same bytes in one package are looked through up to this many for one that may be read. */
+const MAX_HOLDERS = 1000;
+const MAX_PLACINGS = 5;
+
+export class LocalRepository implements LeafRepository {
+  readonly key: RepoKey;
+  readonly packageType: string;
+  readonly rclass = 'local';
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly #id: number;
+  readonly #deps: LocalDeps;
+
+  constructor(deps: LocalDeps, row: RepositoryRow) {
+    this.#deps = deps;
+    this.#id = row.id;
+    this.key = row.key;
+    this.packageType = row.packageType;
+    this.settings = row.config;
+  }
+
+  async get(path: RepoPath): Promise<Asset | undefined> {
+    return this.#asset(await this.#deps.database.read((db) => getFile(db, this.#id, path)));
+  }
+
+  async isFolder(path: RepoPath): Promise<boolean> {
+    if (path === '') return true;
+    return (await this.#deps.database.read((db) => getNode(db, this.#id, path)))?.folder ?? false;
+  }
+
+  async find(
+    packageName: string | undefined,
+    digest: Digest,
+    accept: (path: RepoPath) => boolean,
+  ): Promise<Asset | undefined> {
+    return this.#deps.database.read(async (db) => {
+      const sha256 = await resolveDigest(db, digest);
+      if (!sha256) return undefined;
+      for (const limit of [1, MAX_HOLDERS]) {
+        const files = await findFiles(db, this.#id, packageName, sha256, limit);
+        const file = files.find(({ path }) => accept(path));
+        if (file || files.length < limit) return this.#asset(file);
+      }
+      return undefined;
+    });
+  }
+
+  async version(packageName: string, version: string): Promise<Asset | undefined> {
+    return this.#asset(await this.#deps.database.read((db) => getVersionFile(db, this.#id, packageName, version)));
+  }
+
+  children(folder: RepoPath, page: Page): Promise<readonly Entry[]> {
+    return this.#deps.database.read((db) => listChildren(db, this.#id, folder, page));
+  }
+
+  packages(page: Page): Promise<readonly string[]> {
+    return this.#deps.database.read((db) => listPackages(db, this.#id, page));
+  }
+
+  versionNames(packageName: string, page: Page): Promise<readonly VersionName[]> {
+    return this.#deps.database.read((db) => listVersionNames(db, this.#id, packageName, page));
+  }
+
+  versionsWith(
+    packageName: string,
+    property: PropertyValue,
+    page: { readonly after?: number; readonly limit: number },
+  ): Promise<readonly PackageVersion[]> {
+    return this.#deps.database.read((db) => listVersionsWith(db, this.#id, packageName, property, page));
+  }
+
+  async properties(path: RepoPath): Promise<Properties> {
+    return this.#deps.database.read(async (db) => {
+      const node = await getNode(db, this.#id, path);
+      return node ? getProperties(db, node.id) : {};
+    });
+  }
+
+  store(body: Readable, options: StoreOptions): Promise<Landed> {
+    return this.#deps.blobs.receive(body, options);
+  }
+
+  startUpload(packageName: string, access: Access, algorithm?: Digest['algorithm']): Promise<Upload> {
+    return this.#deps.uploads.start(
+      { repoId: this.#id, package: packageName, principal: access.principalName },
+      algorithm,
+    );
+  }
+
+  openUpload(packageName: string, id: string): Promise<Upload> {
+    return this.#deps.uploads.open(this.#id, packageName, id);
+  }
+
+  async change<T>(scope: string, access: Access, work: (tree: Tree) => Promise<T>): Promise<T> {
+    for (let placings = 0; ; placings++) {
+      try {
+        const { result, adopted } = await this.#attempt(scope, access, work);
+        for (const landing of adopted) await landing.settle();
+        return result;
+      } catch (error) {
+        if (!(error instanceof BlobVanished) || placings === MAX_PLACINGS) throw error;
+        await error.landing.place();
+      }
+    }
+  }
+
+  async #attempt<T>(
+    scope: string,
+    access: Access,
+    work: (tree: Tree) => Promise<T>,
+  ): Promise<{ result: T; adopted: ReadonlySet<Landing> }> {
+    const { database, events, reviewDelayMs } = this.#deps;
+    const done = await database.transaction(async (tx) => {
+      await lockScope(tx, `${this.#id}/${scope}`);
+      const tree = new TransactionTree({
+        tx,
+        repoId: this.#id,
+        repo: this.key,
+        access,
+        at: Date.now(),
+        reviewDelayMs,
+      });
+      const result = await work(tree);
+      await events.append(tx, tree.events, access.principalName);
+      crashpoint('change.written');
+      return { result, adopted: tree.adopted };
+    });
+    crashpoint('change.durable');
+    return done;
+  }
+
+  #asset(file: FileRow | undefined): Asset | undefined {
+    if (!file) return undefined;
+    const { blobs } = this.#deps;
+    return {
+      repo: this.key,
+      path: file.path,
+      size: file.size,
+      mediaType: file.mediaType,
+      createdAt: new Date(file.createdAt),
+      createdBy: file.createdBy,
+      modifiedAt: new Date(file.modifiedAt),
+      modifiedBy: file.modifiedBy,
+      sha256: file.sha256,
+      package: file.package,
+      etag: file.etag,
+      content: blobs.content(file),
+      checksums: () => blobs.checksums(file),
+    };
+  }
+}

@@ -1,0 +1,212 @@
+/** The file tree inside one transaction, asking for a right at each step. */
+
+import { Landing } from '../blobs/landing.ts';
+import { AppError } from '../core/errors.ts';
+import { type Digest, joinPath, type Properties, type RepoKey, type RepoPath, type Sha256 } from '../core/ids.ts';
+import type { Deposit, PackageVersion, PropertyValue, Tree, TreeFile, TreeNode } from '../core/repository.ts';
+import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
+import type { Tx } from '../db/database.ts';
+import {
+  changeProperties,
+  deleteNodes,
+  ensureFolders,
+  getNode,
+  getNodes,
+  listChildNodes,
+  listHolders,
+  moveNode,
+  type NewFile,
+  type NodeRow,
+  putFiles,
+  touchNode,
+} from '../db/nodes.ts';
+import { listVersionsOf, listVersionsWith, renameVersion } from '../db/package-versions.ts';
+import type { DomainEvent } from '../events/event-log.ts';
+import type { Access } from './leaf.ts';
+
+export interface TreeDeps {
+  readonly tx: Tx;
+  readonly repoId: number;
+  readonly repo: RepoKey;
+  readonly access: Access;
+  readonly at: number;
+  /** How long a blob that lost a reference is left alone. */
+  readonly reviewDelayMs: number;
+}
+
+export class TransactionTree implements Tree {
+  readonly #deps: TreeDeps;
+  /** What happened, to be written with the change. */
+  readonly events: DomainEvent[] = [];
+  /** Landed bytes that the change adopted. */
+  readonly adopted = new Set<Landing>();
+
+  constructor(deps: TreeDeps) {
+    this.#deps = deps;
+  }
+
+  get(path: RepoPath): Promise<TreeNode | undefined> {
+    return getNode(this.#deps.tx, this.#deps.repoId, path);
+  }
+
+  resolve(digest: Digest): Promise<Sha256 | undefined> {
+    return resolveDigest(this.#deps.tx, digest);
+  }
+
+  async held(packageName: string, digests: readonly Sha256[]): Promise<ReadonlyMap<Sha256, TreeFile>> {
+    const { tx, repoId } = this.#deps;
+    await holdBlobs(tx, digests);
+    return listHolders(tx, repoId, packageName, digests);
+  }
+
+  children(folder: RepoPath): Promise<readonly TreeNode[]> {
+    return listChildNodes(this.#deps.tx, this.#deps.repoId, folder);
+  }
+
+  async put(files: ReadonlyMap<RepoPath, Deposit>): Promise<void> {
+    const { tx, repoId, access, at } = this.#deps;
+    const paths = [...files.keys()];
+    const existing = await getNodes(tx, repoId, paths);
+    for (const path of paths) this.#requirePut(path, existing.get(path));
+    await this.#secure([...files.values()]);
+    await ensureFolders(tx, repoId, paths, access.principalName, at);
+    await putFiles(
+      tx,
+      repoId,
+      [...files].map(([path, deposit]) => newFile(path, deposit)),
+      access.principalName,
+      at,
+    );
+    const replaced = paths.flatMap((path) => existing.get(path)?.sha256 ?? []);
+    await reviewBlobs(tx, replaced, at + this.#deps.reviewDelayMs);
+    for (const path of paths) this.#note('artifact.deposited', path);
+  }
+
+  async makeFolder(path: RepoPath): Promise<void> {
+    const { tx, repoId, access, at } = this.#deps;
+    access.require('deploy', path);
+    // Folders are made above a path, so this names something that could lie in it.
+    await ensureFolders(tx, repoId, [joinPath(path, '-')], access.principalName, at);
+  }
+
+  async renew(path: RepoPath, deposit: Deposit): Promise<void> {
+    const { tx, repoId, access, at } = this.#deps;
+    const existing = await getNode(tx, repoId, path);
+    if (existing?.sha256 !== deposit.content.sha256) return this.put(new Map([[path, deposit]]));
+    access.require('deploy', path);
+    await this.#secure([deposit]);
+    await touchNode(tx, existing.id, at);
+  }
+
+  async move(from: RepoPath, to: RepoPath): Promise<void> {
+    const { tx, repoId, access, at } = this.#deps;
+    access.require('delete', from);
+    const node = await this.#require(from);
+    if (await getNode(tx, repoId, to))
+      throw new AppError('conflict', `"${to}" exists already, so nothing can be moved there.`);
+    await ensureFolders(tx, repoId, [to], access.principalName, at);
+    await moveNode(tx, repoId, node, to);
+    this.events.push({
+      type: 'artifact.moved',
+      repo: this.#deps.repo,
+      path: from,
+      to: { repo: this.#deps.repo, path: to },
+    });
+  }
+
+  async relabel(path: RepoPath, version: string, properties: Properties): Promise<void> {
+    const node = await this.#require(path);
+    await renameVersion(this.#deps.tx, node.id, version);
+    await changeProperties(this.#deps.tx, node.id, { set: properties });
+  }
+
+  async delete(path: RepoPath): Promise<boolean> {
+    const { tx, repoId, access, at } = this.#deps;
+    access.require('delete', path);
+    const node = await getNode(tx, repoId, path);
+    if (!node) return false;
+    const lost = await deleteNodes(tx, repoId, node);
+    await reviewBlobs(tx, lost, at + this.#deps.reviewDelayMs);
+    this.#note('artifact.deleted', path);
+    return true;
+  }
+
+  async touch(path: RepoPath): Promise<void> {
+    this.#deps.access.require('deploy', path);
+    const node = await this.#require(path);
+    await touchNode(this.#deps.tx, node.id, this.#deps.at);
+  }
+
+  async annotate(
+    path: RepoPath,
+    change: { readonly set?: Properties; readonly remove?: readonly string[] },
+  ): Promise<void> {
+    this.#deps.access.require('annotate', path);
+    const node = await this.#require(path);
+    await changeProperties(this.#deps.tx, node.id, change);
+    this.#note('properties.changed', path);
+  }
+
+  versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]> {
+    return listVersionsOf(this.#deps.tx, this.#deps.repoId, packageName, sha256, limit);
+  }
+
+  versionsWith(packageName: string, property: PropertyValue, limit: number): Promise<readonly PackageVersion[]> {
+    return listVersionsWith(this.#deps.tx, this.#deps.repoId, packageName, property, { limit });
+  }
+
+  /** The right depends on whether something is there, which only this transaction knows. */
+  #requirePut(path: RepoPath, existing: NodeRow | undefined): void {
+    if (existing?.folder) {
+      throw new AppError(
+        'conflict',
+        `"${joinPath(this.#deps.repo, path)}" is a folder, so a file cannot be put there.`,
+      );
+    }
+    this.#deps.access.require(existing ? 'delete' : 'deploy', path);
+  }
+
+  /** Makes sure that the bytes exist when the files name them, and stay until the change is committed. */
+  async #secure(deposits: readonly Deposit[]): Promise<void> {
+    const { tx, at } = this.#deps;
+    const found: Sha256[] = [];
+    for (const { content } of deposits) {
+      if (content instanceof Landing) {
+        if (this.adopted.has(content)) continue;
+        await content.adopt(tx, at);
+        this.adopted.add(content);
+      } else {
+        found.push(content.sha256);
+      }
+    }
+    const held = await holdBlobs(tx, found);
+    if (found.some((sha256) => !held.has(sha256))) {
+      throw new AppError('conflict', 'The bytes to be linked were removed meanwhile. Upload them again.', {
+        vanished: true,
+      });
+    }
+  }
+
+  async #require(path: RepoPath): Promise<NodeRow> {
+    const node = await getNode(this.#deps.tx, this.#deps.repoId, path);
+    if (!node) throw new AppError('not_found', `There is nothing at "${joinPath(this.#deps.repo, path)}".`);
+    return node;
+  }
+
+  #note(type: 'artifact.deposited' | 'artifact.deleted' | 'properties.changed', path: RepoPath): void {
+    this.events.push({ type, repo: this.#deps.repo, path });
+  }
+}
+
+function newFile(path: RepoPath, deposit: Deposit): NewFile {
+  return {
+    path,
+    sha256: deposit.content.sha256,
+    size: deposit.content.size,
+    mediaType: deposit.mediaType,
+    package: deposit.package,
+    etag: deposit.etag,
+    properties: deposit.properties,
+    version: deposit.version,
+  };
+}
