@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { createHmac, createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, sign } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { isAppError } from '../core/errors.ts';
 import { ANONYMOUS } from '../core/principal.ts';
+import { listSigningKeys } from '../db/signing-keys.ts';
 import { getToken } from '../db/tokens.ts';
 import { createToken, SYSTEM } from './accounts.ts';
 import { basic, bearer, testIdentity } from './test-identity.ts';
@@ -45,10 +46,9 @@ describe('a forged, damaged or misplaced token', () => {
     const principal = ann;
     registry = (await identity.tokens.issueRegistry({ principal, audience: SERVICE, access: [] })).token;
     const key = await identity.signingKeys.current();
-    const { subtle } = globalThis.crypto;
-    const { KeyObject: Keys } = await import('node:crypto');
-    const ours = Keys.from(key.privateKey);
-    assert.ok(subtle);
+    const [row] = await listSigningKeys(identity.database.kysely);
+    const sealed = identity.secrets.open('signing key', row!.sealedPrivate, `signing_key sealed_private ${key.id}`);
+    const ours = createPrivateKey({ key: JSON.parse(sealed.toString()) as JsonWebKey, format: 'jwk' });
     const foreign = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const otherCurve = generateKeyPairSync('ec', { namedCurve: 'P-384' });
     const [h, p, s] = parts(good);

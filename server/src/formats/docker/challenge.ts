@@ -6,7 +6,8 @@ export function challenge(failure: Failure): readonly string[] {
   const { links, request } = failure;
   const parts = [`realm="${links.origin}${tokenPath(links.mount)}"`, `service="${audienceOf(links.origin)}"`];
   const scope = scopeFor(request.method, request.path, links.mount);
-  if (scope) parts.push(`scope="${scope}"`);
+  const scopes = [scope, ...((failure.error.detail['scopes'] as readonly string[] | undefined) ?? [])].filter(Boolean);
+  if (scopes.length > 0) parts.push(`scope="${scopes.join(' ')}"`);
   if (failure.badCredentials) parts.push('error="invalid_token"');
   else if (failure.authenticated) parts.push('error="insufficient_scope"');
   return [`Bearer ${parts.join(',')}`, 'Basic realm="Artifactory Realm"'];

@@ -208,20 +208,32 @@ async function mountBlob(
   return created(context, name, digest);
 }
 
-/** `from` is a name as the client writes it: below the same mount, or with the key of a repository before it. */
+/**
+ * `from` is a name as the client writes it: below the same mount, or with the key of a repository before it. Where the
+ * caller may read it but the token does not cover it, the challenge names the scope to ask for.
+ */
 async function findIn(context: ProtocolContext, from: string, digest: Digest): Promise<Asset | undefined> {
-  if (from.length > 512) return undefined;
-  const [key = '', ...rest] = from.split('/');
-  const named = (await context.repositories()).find((repository) => repository.key === key);
-  const candidates: (readonly [Repository, string])[] = [
-    ...(named ? [[named, rest.join('/')] as const] : []),
-    [context.repo, from],
-  ];
-  for (const [repository, image] of candidates) {
-    const found = await readableBlob(repository, image, digest);
-    if (found) return found;
+  if (from.length > MAX_FROM) return undefined;
+  const found = await findFrom(await context.repositories(), context.repo, from, digest);
+  if (found) return found;
+  if (await findFrom(await context.repositoriesOfCaller(), undefined, from, digest)) {
+    throw new AppError('unauthenticated', 'The token does not cover the repository to mount from.', {
+      scopes: [`repository:${from}:pull`],
+    });
   }
   return undefined;
+}
+
+async function findFrom(
+  repositories: readonly Repository[],
+  own: Repository | undefined,
+  from: string,
+  digest: Digest,
+): Promise<Asset | undefined> {
+  const [key = '', ...rest] = from.split('/');
+  const named = repositories.find((repository) => repository.key === key);
+  const found = named && (await readableBlob(named, rest.join('/'), digest));
+  return found ?? (own && readableBlob(own, from, digest));
 }
 
 async function readableBlob(repository: Repository, image: string, digest: Digest): Promise<Asset | undefined> {
@@ -235,6 +247,7 @@ async function readableBlob(repository: Repository, image: string, digest: Diges
 }
 
 const MAX_SEARCHED = 20;
+const MAX_FROM = 512;
 
 /** Without `from`, wherever the caller itself may read: no client can ask for a token of a place it does not know. */
 async function findAnywhere(context: ProtocolContext, digest: Digest): Promise<Asset | undefined> {
