@@ -1,6 +1,7 @@
 # Every target sets up what it needs; nothing has to be installed by hand but Node, npm and make.
 NODE := node_modules/.bin/node
 export UV_THREADPOOL_SIZE ?= 8
+export NODE_COMPILE_CACHE ?= $(CURDIR)/node_modules/.cache/entrepot
 
 .PHONY: run test test-clients test-faults bench check format
 

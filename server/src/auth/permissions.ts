@@ -1,10 +1,11 @@
 /** Permission targets compiled into an index: whether somebody may do something at a path is a pure question to it. */
+
+import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
 import type { Database } from '../db/database.ts';
 import { listPermissionTargets, type PermissionTargetRow } from '../db/permission-targets.ts';
-import { type AntPattern, compileAntPattern } from '../lib/ant-pattern.ts';
 
 export type RepositoryClass = 'local' | 'remote' | 'virtual' | 'federated';
 

@@ -122,7 +122,11 @@ describe('LoginThrottle', () => {
   it('stops an address range that tries many accounts', async () => {
     await using identity = await testIdentity();
     await identity.user('ann');
+    await identity.user('bob');
+    assert.equal(await login(identity, 'bob', '192.0.2.9'), true);
     for (let i = 0; i < 10; i++) assert.equal(await guess(identity, `user${i}`, '192.0.2.1'), 'wrong');
+    assert.equal(await login(identity, 'ann', '192.0.2.9'), false);
+    assert.equal(await login(identity, 'bob', '192.0.2.9'), true);
     assert.ok(Number(await guess(identity, 'user10', '192.0.2.200')) <= 360);
     assert.equal(await guess(identity, 'user11', '192.0.3.1'), 'wrong');
     identity.time.ms += 6 * 60_000;

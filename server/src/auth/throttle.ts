@@ -150,8 +150,9 @@ export class LoginThrottle {
   async #standing(db: Db, { account, range }: Attempt): Promise<Standing> {
     const now = this.#clock();
     const limits = this.#limits;
-    const address = await this.#window(db, `address|${range}|`, limits.addressWindowMs);
+    // Who logged in from here before is held back by own failures only, not by those of neighbours and strangers.
     const known = account !== undefined && (await this.#isKnown(db, account, range));
+    const address = known ? [] : await this.#window(db, `address|${range}|`, limits.addressWindowMs);
     const distinct = known ? [] : await listLoginFailures(db, `distinct|${range}|`, now - DAY_MS);
     const addressUntil = Math.max(
       until(address, limits.addressFailures, limits.addressWindowMs),

@@ -1,8 +1,9 @@
 /** The text form of what a token narrows its holder to, as Artifactory writes it. */
+
+import { compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
 import type { Action, TokenScope } from '../core/principal.ts';
-import { compileAntPattern } from '../lib/ant-pattern.ts';
 
 /** Scope of a token that acts with all the rights of its owner. */
 const WHOLE_USER = 'applied-permissions/user';

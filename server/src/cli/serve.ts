@@ -1,5 +1,6 @@
 /** Runs the server until it is told to stop. */
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import pino from 'pino';
 import { startApp } from '../app.ts';
@@ -16,6 +17,8 @@ export async function serve(): Promise<void> {
   flushing.unref();
   const log = pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const app = await startApp(config, log);
+  // A server that is killed later leaves the cache for the next start all the same.
+  flushCompileCache();
   announce(config, app.ports[0] ?? 0, app.generatedPassword, performance.now() - startedAt);
 
   let stopping = false;

@@ -5,6 +5,7 @@ import { joinPath, type Properties, type RepoPath, type Sha256, splitPath } from
 import type { Entry, Page, TreeNode } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
 import { below, type Db, type Tx } from './database.ts';
+import { prepared } from './prepared.ts';
 
 /** A file with all that is needed to serve it. */
 export interface FileRow {
@@ -89,15 +90,23 @@ function fileRow(row: FileRecord): FileRow {
   };
 }
 
+const selectFile = prepared(3, (db, repoId: number, parent: string, name: string) =>
+  files(db).where('node.repo_id', '=', repoId).where('node.parent', '=', parent).where('node.name', '=', name),
+);
+
 export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<FileRow | undefined> {
   const { parent, name } = splitPath(path);
-  const row = await files(db)
-    .where('node.repo_id', '=', repoId)
-    .where('node.parent', '=', parent)
-    .where('node.name', '=', name)
-    .executeTakeFirst();
+  const [row] = await selectFile(db, repoId, parent, name);
   return row && fileRow(row);
 }
+
+const selectHolders = prepared(4, (db, sha256: string, repoId: number, packageName: string, limit: number) =>
+  files(db)
+    .where('node.sha256', '=', sha256)
+    .where('node.repo_id', '=', repoId)
+    .where('node.package', '=', packageName)
+    .limit(limit),
+);
 
 /** Files with these bytes in no order, of one package or, without a name, of any. */
 export async function findFiles(
@@ -107,10 +116,18 @@ export async function findFiles(
   sha256: Sha256,
   limit: number,
 ): Promise<FileRow[]> {
-  let query = files(db).where('node.sha256', '=', sha256).where('node.repo_id', '=', repoId).limit(limit);
-  if (packageName !== undefined) query = query.where('node.package', '=', packageName);
-  return (await query.execute()).map(fileRow);
+  if (packageName !== undefined) return (await selectHolders(db, sha256, repoId, packageName, limit)).map(fileRow);
+  const anywhere = files(db).where('node.sha256', '=', sha256).where('node.repo_id', '=', repoId).limit(limit);
+  return (await anywhere.execute()).map(fileRow);
 }
+
+const selectVersionFile = prepared(3, (db, repoId: number, name: string, version: string) =>
+  files(db)
+    .innerJoin('package_version', 'package_version.node_id', 'node.id')
+    .where('package_version.repo_id', '=', repoId)
+    .where('package_version.name', '=', name)
+    .where('package_version.version', '=', version),
+);
 
 /** The lead file of a package version. */
 export async function getVersionFile(
@@ -119,12 +136,7 @@ export async function getVersionFile(
   name: string,
   version: string,
 ): Promise<FileRow | undefined> {
-  const row = await files(db)
-    .innerJoin('package_version', 'package_version.node_id', 'node.id')
-    .where('package_version.repo_id', '=', repoId)
-    .where('package_version.name', '=', name)
-    .where('package_version.version', '=', version)
-    .executeTakeFirst();
+  const [row] = await selectVersionFile(db, repoId, name, version);
   return row && fileRow(row);
 }
 

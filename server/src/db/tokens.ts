@@ -24,18 +24,20 @@ export async function getToken(db: Db, id: string): Promise<TokenRow | undefined
   return row && tokenRow(row);
 }
 
-/** Of one user or of all, by id; `after` is the last id of the page before. */
+/** Of one user or of all, with their owners' names, by id; `after` is the last id of the page before. */
 export async function listTokens(
   db: Db,
   page: { readonly userId?: string | undefined; readonly after?: string | undefined; readonly limit: number },
-): Promise<TokenRow[]> {
+): Promise<(TokenRow & { readonly userName: string })[]> {
   let query = db
     .selectFrom('token')
-    .selectAll()
-    .where('id', '>', page.after ?? '');
-  if (page.userId !== undefined) query = query.where('user_id', '=', page.userId);
-  const rows = await query.orderBy('id').limit(page.limit).execute();
-  return rows.map(tokenRow);
+    .innerJoin('user', 'user.id', 'token.user_id')
+    .selectAll('token')
+    .select('user.name as user_name')
+    .where('token.id', '>', page.after ?? '');
+  if (page.userId !== undefined) query = query.where('token.user_id', '=', page.userId);
+  const rows = await query.orderBy('token.id').limit(page.limit).execute();
+  return rows.map((row) => ({ ...tokenRow(row), userName: row.user_name }));
 }
 
 /** Inserts the row; false when the id is taken. */

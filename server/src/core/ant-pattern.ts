@@ -2,8 +2,8 @@
  * Path patterns as Ant and Artifactory have them: `?` is one character, `*` any number within a segment, `**` any
  * number of segments, none included. No regular expression is made of one, so no pattern can be slow.
  */
-import { AppError } from '../core/errors.ts';
-import { clip } from '../core/ids.ts';
+import { AppError } from './errors.ts';
+import { clip } from './ids.ts';
 
 export interface AntPattern {
   readonly text: string;

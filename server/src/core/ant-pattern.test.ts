@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isAppError } from '../core/errors.ts';
+import { isAppError } from './errors.ts';
 import { compileAntPattern } from './ant-pattern.ts';
 
 const CASES: readonly [pattern: string, path: string, matches: boolean][] = [
