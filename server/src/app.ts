@@ -12,6 +12,7 @@ import { openSecrets, parseMasterKey } from './auth/secrets.ts';
 import { SigningKeys } from './auth/signing-keys.ts';
 import { LoginThrottle } from './auth/throttle.ts';
 import { openInstanceId, Tokens } from './auth/tokens.ts';
+import { completeChecksums } from './blobs/complete-checksums.ts';
 import type { BlobDriver } from './blobs/driver.ts';
 import { openFsDriver } from './blobs/drivers/fs.ts';
 import { openS3Driver } from './blobs/drivers/s3.ts';
@@ -247,6 +248,8 @@ function openDriver(config: Config, dataDir: string): BlobDriver {
 
 const NO_PAYLOAD = z.strictObject({});
 const CLOSE_IDLE_UPLOADS_MS = 60_000;
+/** Pushes come in bursts: the checksums that only the REST API asks for are completed when a burst is over. */
+const CHECKSUM_DELAY_MS = 10 * 60_000;
 
 /** Jobs, schedules and upkeep. */
 function startBackground(core: Core, log: Log, metrics: Metrics) {
@@ -291,11 +294,26 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
       await core.throttle.purge();
     },
   };
-  const queue = new Queue([sweepJob, upkeepJob] as JobDefinition<unknown>[]);
+  const checksumJob: JobDefinition<object> = {
+    name: 'checksums',
+    payload: NO_PAYLOAD,
+    maxAttempts: 3,
+    leaseMs: 5 * 60_000,
+    dedupe: () => 'checksums',
+    run: (_payload, context) =>
+      completeChecksums(core.blobs, { olderThanMs: CHECKSUM_DELAY_MS, proceed: proceed(context) }),
+  };
+  const queue = new Queue([sweepJob, upkeepJob, checksumJob] as JobDefinition<unknown>[]);
   const schedules: Schedule[] = [
     { name: 'sweep', everyMs: config.sweep.intervalMs, job: sweepJob as JobDefinition<unknown>, payload: {} },
     { name: 'upkeep', everyMs: 10 * 60_000, job: upkeepJob as JobDefinition<unknown>, payload: {} },
   ];
+  schedules.push({
+    name: 'checksums',
+    everyMs: CHECKSUM_DELAY_MS,
+    job: checksumJob as JobDefinition<unknown>,
+    payload: {},
+  });
   const worker = new Worker({ database, queue, log }, { concurrency: config.jobs.workers, pollMs: config.jobs.pollMs });
   const scheduler = new Scheduler({ database, queue, log }, schedules, {
     pollMs: Math.min(config.jobs.pollMs, config.sweep.intervalMs),

@@ -7,25 +7,18 @@ import { getPermissionTarget } from '../db/permission-targets.ts';
 import { getToken } from '../db/tokens.ts';
 import { listMemberNames, listUserGroupsOf } from '../db/user-groups.ts';
 import { getUserByName, listUsers } from '../db/users.ts';
+import { createToken, listTokens, revokeToken } from './account-tokens.ts';
 import {
   bootstrapAdmin,
-  changeMembers,
-  createGroup,
-  createToken,
   createUser,
-  deleteGroup,
-  deletePermissionTarget,
   deleteUser,
   forgetRepository,
-  listTokens,
-  type PermissionTargetEdit,
-  putPermissionTarget,
-  revokeToken,
   SYSTEM,
   setPassword,
-  updateGroup,
   updateUser,
 } from './accounts.ts';
+import { changeMembers, createGroup, deleteGroup, updateGroup } from './groups.ts';
+import { deletePermissionTarget, type PermissionTargetEdit, putPermissionTarget } from './permission-targets.ts';
 import { basic, bearer, PASSWORD, testIdentity } from './test-identity.ts';
 
 const PEER = '192.0.2.1';
@@ -245,6 +238,10 @@ describe('groups', () => {
     await assert.rejects(updateGroup(deps, 'x', { admin: true }, SYSTEM), refused('invalid'));
     await assert.rejects(createGroup(deps, { name: 'x' }, SYSTEM), refused('conflict'));
     await assert.rejects(deleteGroup(deps, 'unknown', SYSTEM), refused('not_found'));
+    for (const name of ['', 'a/b', 'anonymous', 'end ', 'x'.repeat(65)]) {
+      await assert.rejects(createGroup(deps, { name }, SYSTEM), refused('invalid'));
+    }
+    await assert.rejects(updateGroup(deps, 'x', { description: 'x'.repeat(1025) }, SYSTEM), refused('invalid'));
   });
 });
 
@@ -265,9 +262,12 @@ describe('permission targets', () => {
       targetOf('other', ['libs', 'images'], [grant('bob', ['read'])]),
       targetOf('any', ['ANY'], [grant('bob', ['read'])]),
       targetOf('wider', ['part'], [grant('ann', ['read'])]),
+      targetOf('empty', []),
+      targetOf('probe', ['images'], [grant('nobody', ['read'])]),
     ]) {
       await assert.rejects(putPermissionTarget(deps, edit, ann), refused('forbidden'));
     }
+    await assert.rejects(putPermissionTarget(deps, targetOf('x', ['libs']), ANONYMOUS), refused('unauthenticated'));
     const scoped: Principal = { ...ann, scope: [{ actions: ACTIONS, repos: ['libs'], paths: ['a/**'] }] };
     await assert.rejects(putPermissionTarget(deps, targetOf('s', ['libs']), scoped), refused('forbidden'));
     await putPermissionTarget(deps, targetOf('admins', ['libs'], [grant('bob', ACTIONS)]), SYSTEM);

@@ -2,47 +2,24 @@
  * What is done to users, groups, permission targets and tokens, by the API and by commands alike. Each operation is one
  * transaction with its event; caches forget what it changed before it returns.
  */
-import { randomBytes, randomInt } from 'node:crypto';
-import { compileAntPattern } from '../core/ant-pattern.ts';
+import { randomBytes } from 'node:crypto';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey } from '../core/ids.ts';
-import { ACTIONS, type Action, nameOf, type Principal, type TokenScope } from '../core/principal.ts';
+import { nameOf, type Principal } from '../core/principal.ts';
 import { afterCommit, type Database, lockScope, type Tx } from '../db/database.ts';
-import {
-  createPermissionTarget,
-  deleteGrantsTo,
-  deletePermissionTarget as deletePermissionTargetRow,
-  type GrantRow,
-  getPermissionTarget,
-  listPermissionTargets,
-  type PermissionTargetRow,
-  updatePermissionTarget,
-} from '../db/permission-targets.ts';
-import {
-  createToken as createTokenRow,
-  deleteToken,
-  getToken,
-  listTokens as listTokenRows,
-  listTokensNaming,
-  type TokenRow,
-  updateTokenScope,
-} from '../db/tokens.ts';
+import { deleteGrantsTo, listPermissionTargets, updatePermissionTarget } from '../db/permission-targets.ts';
+import { listTokensNaming, updateTokenScope } from '../db/tokens.ts';
 import {
   addMember,
   addToAutoJoinGroups,
-  bumpMembers,
-  createUserGroup,
-  deleteUserGroup,
   getUserGroupByName,
   listUserGroupsOf,
   removeMember,
   type UserGroupRow,
-  updateUserGroup,
 } from '../db/user-groups.ts';
 import {
   createUser as createUserRow,
   deleteUser as deleteUserRow,
-  getUser,
   getUserByName,
   hasEnabledAdmin,
   hasUsers,
@@ -50,13 +27,13 @@ import {
   type UserRow,
   updateUser as updateUserRow,
 } from '../db/users.ts';
+import { generatePassword, requirePassword } from './password-rules.ts';
 import type { Passwords } from './passwords.ts';
-import { ANONYMOUS_SUBJECT, type PermissionIndex, parseTargetRepository } from './permissions.ts';
+import type { PermissionIndex } from './permissions.ts';
 import { badCredentials, type Principals } from './principals.ts';
 import type { LoginThrottle } from './throttle.ts';
-import { requireUsableScope } from './token-scopes.ts';
-import { looksLikeToken, type Tokens } from './tokens.ts';
-import { foldUserName, parseGroupName, parseUserName } from './user-names.ts';
+import type { Tokens } from './tokens.ts';
+import { foldUserName, parseUserName } from './user-names.ts';
 
 type Change = 'created' | 'updated' | 'deleted';
 

@@ -2,16 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isAppError } from '../core/errors.ts';
 import { getUserByName } from '../db/users.ts';
-import {
-  createToken,
-  createUser,
-  deleteUser,
-  revokeAllTokens,
-  revokeToken,
-  SYSTEM,
-  setPassword,
-  updateUser,
-} from './accounts.ts';
+import { createToken, revokeToken } from './account-tokens.ts';
+import { createUser, deleteUser, revokeAllTokens, SYSTEM, setPassword, updateUser } from './accounts.ts';
 import type { CredentialHeaders } from './authenticator.ts';
 import { Passwords } from './passwords.ts';
 import { basic, bearer, PASSWORD, testIdentity } from './test-identity.ts';

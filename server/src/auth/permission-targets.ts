@@ -13,7 +13,7 @@ import {
   updatePermissionTarget,
 } from '../db/permission-targets.ts';
 import { type AccountDeps, type Append, change, isAdmin, requireGroup, requireUser } from './accounts.ts';
-import { ANONYMOUS_SUBJECT, type PermissionIndex, parseTargetRepository } from './permissions.ts';
+import { ANONYMOUS_SUBJECT, isWordForMany, type PermissionIndex, parseTargetRepository } from './permissions.ts';
 
 /** A permission target with users and groups by name. */
 export interface PermissionTargetEdit {
@@ -42,13 +42,14 @@ export async function putPermissionTarget(
   const name = parseTargetName(edit.name);
   const fields = parseTarget(edit);
   return changeRights(deps, by, async (tx, append) => {
+    // Before any name is looked up: who may not grant learns nothing about who exists.
+    requireMayGrant(deps.permissions, by, { repositories: fields.repositories, grants: edit.grants });
     const before = await getPermissionTarget(tx, name);
     if (before) requireMayGrant(deps.permissions, by, before);
     const grants: GrantRow[] = [];
     for (const grant of edit.grants) grants.push(await resolveGrant(tx, grant));
-    const target = { name, ...fields, grants };
-    requireMayGrant(deps.permissions, by, target);
     requireDistinctSubjects(grants);
+    const target = { name, ...fields, grants };
     if (before) await updatePermissionTarget(tx, before.id, target);
     else await createPermissionTarget(tx, target);
     await append(before ? 'permission.updated' : 'permission.created', name);
@@ -74,14 +75,21 @@ export async function deletePermissionTarget(deps: AccountDeps, name: string, by
 export function requireMayGrant(
   permissions: PermissionIndex,
   by: Principal,
-  target: Pick<PermissionTargetRow, 'repositories' | 'grants'>,
+  target: {
+    readonly repositories: readonly string[];
+    readonly grants: readonly { readonly actions: readonly Action[] }[];
+  },
 ): void {
+  if (by.kind === 'anonymous') throw new AppError('unauthenticated', 'Authentication is required to set permissions.');
   if (isAdmin(by)) return;
+  if (target.repositories.length === 0) {
+    throw new AppError('forbidden', 'Only an administrator may set permissions that name no repository.');
+  }
   const actions = new Set<Action>(['manage', ...target.grants.flatMap((grant) => grant.actions)]);
   for (const repository of target.repositories) {
     // A word for many repositories also stands for those to come, so nobody can hold it but an administrator.
     const holds =
-      !repository.startsWith('ANY') &&
+      !isWordForMany(repository) &&
       [...actions].every((action) => permissions.holds(by, action, repository as RepoKey));
     if (!holds) {
       throw new AppError(

@@ -4,8 +4,15 @@ import fc from 'fast-check';
 import type { RepoKey, RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action, ANONYMOUS, type Principal, type TokenScope } from '../core/principal.ts';
 import type { PermissionTargetRow } from '../db/permission-targets.ts';
-import { putPermissionTarget, SYSTEM } from './accounts.ts';
-import { CompiledPermissions, type PermissionOptions, type RepositoryClass } from './permissions.ts';
+import { SYSTEM } from './accounts.ts';
+import { putPermissionTarget } from './permission-targets.ts';
+import {
+  CompiledPermissions,
+  type PermissionOptions,
+  parseActions,
+  parseTargetRepository,
+  type RepositoryClass,
+} from './permissions.ts';
 import { testIdentity } from './test-identity.ts';
 
 const CLASSES: Readonly<Record<string, RepositoryClass>> = {
@@ -267,6 +274,10 @@ describe('PermissionIndex', () => {
     await putPermissionTarget(deps, edit, SYSTEM);
     assert.ok(permissions.isFresh);
     assert.equal(permissions.allows(ann, 'read', libs, 'a' as RepoPath), true);
+    assert.equal(permissions.mayList(ann, libs, 'a' as RepoPath), true);
+    assert.equal(permissions.mayAnywhere(ann, 'read', libs), true);
+    assert.equal(permissions.holds(ann, 'read', libs), true);
+    assert.deepEqual(permissions.readablePrefixes(ann, libs), ['']);
     await putPermissionTarget(deps, { ...edit, excludes: ['a/**'] }, SYSTEM);
     assert.equal(permissions.allows(ann, 'read', libs, 'a' as RepoPath), false);
   });
@@ -278,5 +289,17 @@ describe('PermissionIndex', () => {
     permissions.invalidate();
     await refreshed;
     assert.ok(permissions.isFresh);
+  });
+});
+
+describe('what a permission target names', () => {
+  it('is actions this server knows', () => {
+    assert.deepEqual(parseActions(['read', 'deploy', 'read']), ['read', 'deploy']);
+    for (const text of ['write', '', '__proto__']) assert.throws(() => parseActions([text]), /no action/);
+  });
+
+  it('is repositories by key or by class', () => {
+    for (const text of ['libs', 'ANY', 'ANY LOCAL', 'ANY REMOTE']) assert.equal(parseTargetRepository(text), text);
+    for (const text of ['ANY VIRTUAL', 'any local', '', 'a/b']) assert.throws(() => parseTargetRepository(text));
   });
 });

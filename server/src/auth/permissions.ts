@@ -57,7 +57,12 @@ interface CompiledScopeEntry {
 
 /** Takes what a permission target can name as a repository: a key, `ANY`, `ANY LOCAL` or `ANY REMOTE`. */
 export function parseTargetRepository(text: string): string {
-  return ANY_WORDS.includes(text) ? text : parseRepoKey(text);
+  return isWordForMany(text) ? text : parseRepoKey(text);
+}
+
+/** Whether it is `ANY`, `ANY LOCAL` or `ANY REMOTE`. */
+export function isWordForMany(text: string): boolean {
+  return ANY_WORDS.includes(text);
 }
 
 /** Takes actions as they come from outside, refuses unknown ones as `invalid`. */

@@ -5,7 +5,7 @@ import { Database } from '../db/database.ts';
 import { createPermissionTarget } from '../db/permission-targets.ts';
 import { deleteToken } from '../db/tokens.ts';
 import { updateUser } from '../db/users.ts';
-import { createToken } from './accounts.ts';
+import { createToken } from './account-tokens.ts';
 import { PermissionIndex } from './permissions.ts';
 import { Principals } from './principals.ts';
 import { bearer, testIdentity } from './test-identity.ts';

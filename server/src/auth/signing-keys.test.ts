@@ -35,11 +35,19 @@ describe('SigningKeys', () => {
   it('does not know a retired key', async () => {
     await using held = await testDatabase();
     const { database } = held;
-    const keys = new SigningKeys({ database, secrets: new Secrets(randomBytes(32)) });
+    const secrets = new Secrets(randomBytes(32));
+    const time = { ms: 0 };
+    const keys = new SigningKeys({ database, secrets, clock: () => time.ms });
+    const other = new SigningKeys({ database, secrets, clock: () => time.ms });
     const { id } = await keys.current();
+    assert.equal((await other.current()).id, id);
     await database.transaction((tx) => retireSigningKey(tx, id, 1));
     keys.invalidate();
     assert.equal(await keys.get(id), undefined);
     assert.notEqual((await keys.current()).id, id);
+    assert.equal((await other.get(id))?.id, id);
+    time.ms += 60_000;
+    assert.equal(await other.get(id), undefined);
+    assert.equal((await other.current()).id, (await keys.current()).id);
   });
 });

@@ -1,9 +1,9 @@
 /** The key pairs tokens are signed with: made at first use, private part sealed, shared by all nodes. */
-import type { KeyObject } from 'node:crypto';
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { type Database, lockScope } from '../db/database.ts';
 import { createSigningKey, listSigningKeys, type SigningKeyRow } from '../db/signing-keys.ts';
+import { singleflight } from '../lib/singleflight.ts';
 import type { Secrets } from './secrets.ts';
 
 export const SIGNING_ALGORITHM = 'ES256';
@@ -18,6 +18,8 @@ export interface SigningKey {
 const PURPOSE = 'signing key';
 /** How often at most an unknown key id makes this node look for keys another node made. */
 const REREAD_MS = 5000;
+/** How long a key another node retired may go on here. */
+const MAX_AGE_MS = 60_000;
 
 /** Holds the keys in force; nothing outside the table is ever trusted or fetched. */
 export class SigningKeys {
@@ -25,9 +27,8 @@ export class SigningKeys {
   readonly #secrets: Secrets;
   readonly #clock: () => number;
   #keys: ReadonlyMap<string, SigningKey> = new Map();
-  #current: Promise<SigningKey> | undefined;
+  readonly #once = singleflight<void>();
   #readAt = Number.NEGATIVE_INFINITY;
-  #reading: Promise<void> | undefined;
 
   constructor(deps: { readonly database: Database; readonly secrets: Secrets; readonly clock?: () => number }) {
     this.#database = deps.database;
@@ -36,46 +37,39 @@ export class SigningKeys {
   }
 
   /** The key to sign with; makes one if there is none. */
-  current(): Promise<SigningKey> {
-    this.#current ??= this.#findOrCreate().catch((error: unknown) => {
-      this.#current = undefined;
-      throw error;
-    });
-    return this.#current;
+  async current(): Promise<SigningKey> {
+    await this.#refresh(MAX_AGE_MS);
+    const [held] = this.#keys.values();
+    if (held) return held;
+    await this.#once('create', () => this.#create());
+    const [made] = this.#keys.values();
+    if (!made) throw new Error('There is no signing key although one was just made.');
+    return made;
   }
 
   /** The key of that id, unless it is unknown or retired. */
   async get(id: string): Promise<SigningKey | undefined> {
-    const key = this.#keys.get(id);
-    if (key || this.#clock() - this.#readAt < REREAD_MS) return key;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    await this.#reading;
+    await this.#refresh(this.#keys.has(id) ? MAX_AGE_MS : REREAD_MS);
     return this.#keys.get(id);
   }
 
   /** Forgets what was read, after a key was made or retired. */
   invalidate(): void {
-    this.#keys = new Map();
-    this.#current = undefined;
     this.#readAt = Number.NEGATIVE_INFINITY;
   }
 
-  async #findOrCreate(): Promise<SigningKey> {
+  async #refresh(maxAgeMs: number): Promise<void> {
+    if (this.#clock() - this.#readAt >= maxAgeMs) await this.#once('read', () => this.#read());
+  }
+
+  async #create(): Promise<void> {
+    const made = await this.#make();
+    await this.#database.transaction(async (tx) => {
+      await lockScope(tx, 'signing-key');
+      const rows = await listSigningKeys(tx);
+      if (!rows.some((row) => row.retiredAt === undefined)) await createSigningKey(tx, made);
+    });
     await this.#read();
-    if (this.#keys.size === 0) {
-      const made = await this.#make();
-      await this.#database.transaction(async (tx) => {
-        await lockScope(tx, 'signing-key');
-        const rows = await listSigningKeys(tx);
-        if (!rows.some((row) => row.retiredAt === undefined)) await createSigningKey(tx, made);
-      });
-      await this.#read();
-    }
-    const [oldest] = this.#keys.values();
-    if (!oldest) throw new Error('There is no signing key although one was just made.');
-    return oldest;
   }
 
   async #make(): Promise<Omit<SigningKeyRow, 'retiredAt'>> {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { isAppError } from '../core/errors.ts';
-import { createToken, SYSTEM, unlockUser } from './accounts.ts';
+import { createToken } from './account-tokens.ts';
+import { SYSTEM, unlockUser } from './accounts.ts';
 import { basic, bearer, PASSWORD, testIdentity } from './test-identity.ts';
 import { addressRange } from './throttle.ts';
 

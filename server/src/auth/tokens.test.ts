@@ -7,7 +7,8 @@ import { isAppError } from '../core/errors.ts';
 import { ANONYMOUS } from '../core/principal.ts';
 import { listSigningKeys } from '../db/signing-keys.ts';
 import { getToken } from '../db/tokens.ts';
-import { createToken, SYSTEM } from './accounts.ts';
+import { createToken } from './account-tokens.ts';
+import { SYSTEM } from './accounts.ts';
 import { basic, bearer, testIdentity } from './test-identity.ts';
 import { looksLikeToken, referenceTokenId } from './tokens.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isAppError } from './errors.ts';
 import { compileAntPattern } from './ant-pattern.ts';
+import { isAppError } from './errors.ts';
 
 const CASES: readonly [pattern: string, path: string, matches: boolean][] = [
   ['**', '', true],

@@ -2,7 +2,7 @@
  * SQLite through Node's own driver. Commits do not sync by themselves: many transactions share one sync of the
  * write-ahead log, made off the main thread, and each returns only after it (see docs/adr/0003-group-commit.md).
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
@@ -23,7 +23,10 @@ import type { Schema } from '../schema.ts';
 /** Below this an old bug could corrupt the file when a writer and a checkpoint met (fixed in 3.51.3). */
 const MIN_VERSION = [3, 51, 3];
 const STATEMENT_CACHE = 500;
-const CHECKPOINT_PAGES = 2000;
+/** A log longer than this is moved into the database in passing. */
+const CHECKPOINT_BYTES = 8 * 1024 * 1024;
+/** Under steady writing the log never finds a moment to begin anew; beyond this it is given one. */
+const RESTART_BYTES = 64 * 1024 * 1024;
 
 /** Opens the file, made if missing. Fails when this SQLite is too old to be trusted with it. */
 export async function openSqlite(file: string): Promise<Database> {
@@ -47,20 +50,22 @@ export async function openSqlite(file: string): Promise<Database> {
   await folder.close();
   const checkpointer = new Checkpointer(file);
   const connection = new SqliteConnection(sqlite);
+  const driver = new SqliteDriver(connection);
   const kysely = new Kysely<Schema>({
     dialect: {
       createAdapter: () => new SqliteAdapter(),
-      createDriver: () => new SqliteDriver(connection),
+      createDriver: () => driver,
       createIntrospector: (db) => new SqliteIntrospector(db),
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
   });
-  return new Database(kysely, sqliteDialect(sqlite, connection, wal, checkpointer));
+  return new Database(kysely, sqliteDialect(sqlite, connection, driver, wal, checkpointer));
 }
 
 function sqliteDialect(
   sqlite: DatabaseSync,
   connection: SqliteConnection,
+  driver: SqliteDriver,
   wal: LogSync,
   checkpointer: Checkpointer,
 ): Dialect {
@@ -92,7 +97,10 @@ function sqliteDialect(
     },
     flush: () => wal.sync(),
     async maintain() {
-      await checkpointer.run();
+      const { size } = await stat(`${sqlite.location()}-wal`);
+      if (size > CHECKPOINT_BYTES) await checkpointer.run('passive');
+      // Everybody waits for this one without blocking the event loop; after a passive one there is little left to do.
+      if (size > RESTART_BYTES) await driver.alone(() => checkpointer.run('restart'));
     },
     async close() {
       await checkpointer.stop();
@@ -173,20 +181,21 @@ class Checkpointer {
   #waiting: (() => void)[] = [];
 
   constructor(file: string) {
-    this.#worker = new Worker(CHECKPOINT_WORKER, { eval: true, workerData: { file, pages: CHECKPOINT_PAGES } });
-    this.#worker.on('message', () => {
+    this.#worker = new Worker(CHECKPOINT_WORKER, { eval: true, workerData: { file } });
+    const settle = () => {
       for (const done of this.#waiting.splice(0)) done();
-    });
-    this.#worker.on('error', () => {
-      for (const done of this.#waiting.splice(0)) done();
-    });
+    };
+    this.#worker.on('message', settle);
+    this.#worker.on('error', settle);
+    this.#worker.on('exit', settle);
     this.#worker.unref();
   }
 
-  run(): Promise<void> {
+  /** Resolves when the attempt is over; what could not be moved waits for the next. */
+  run(mode: 'passive' | 'restart'): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      this.#worker.postMessage('run');
+      this.#worker.postMessage(mode);
     });
   }
 
@@ -198,12 +207,11 @@ class Checkpointer {
 const CHECKPOINT_WORKER = `
 const { parentPort, workerData } = require('node:worker_threads');
 const { DatabaseSync } = require('node:sqlite');
-const { statSync } = require('node:fs');
 const db = new DatabaseSync(workerData.file, { timeout: 1000 });
 db.exec('pragma synchronous = full; pragma wal_autocheckpoint = 0');
-parentPort.on('message', () => {
+parentPort.on('message', (mode) => {
   try {
-    if (statSync(workerData.file + '-wal').size > workerData.pages * 4096) db.prepare('pragma wal_checkpoint(passive)').get();
+    db.prepare('pragma wal_checkpoint(' + mode + ')').get();
   } catch {}
   parentPort.postMessage('done');
 });
@@ -265,6 +273,16 @@ class SqliteDriver implements Driver {
     await turn;
     this.#release = resolve;
     return this.#connection;
+  }
+
+  /** Runs `work` while nobody uses the connection. */
+  async alone(work: () => Promise<void>): Promise<void> {
+    await this.acquireConnection();
+    try {
+      await work();
+    } finally {
+      await this.releaseConnection();
+    }
   }
 
   async beginTransaction(connection: DatabaseConnection): Promise<void> {
