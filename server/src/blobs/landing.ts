@@ -2,6 +2,7 @@
  * Bytes that are stored but that no row names yet. A change adopts them in its own transaction; bytes that nobody
  * adopts are removed.
  */
+import { AppError } from '../core/errors.ts';
 import type { Digest, Sha256 } from '../core/ids.ts';
 import type { Landed } from '../core/repository.ts';
 import { addAlias, deleteTrashOf, getBlob, holdBlobs, insertBlob, trashObjects } from '../db/blobs.ts';
@@ -39,6 +40,8 @@ export class Landing implements Landed {
   readonly #bytes: Bytes;
   readonly #deps: { readonly database: Database; readonly driver: BlobDriver };
   #storeKey: string | undefined;
+  /** Somebody else stored the same bytes first. */
+  #isSpare = false;
   #state: 'duplicate' | 'placed' | 'adopted' | 'discarded' = 'duplicate';
 
   private constructor(deps: { database: Database; driver: BlobDriver }, bytes: Bytes) {
@@ -77,19 +80,26 @@ export class Landing implements Landed {
     } else {
       const bytes = 'buffer' in held ? held.buffer : undefined;
       const inserted = await insertBlob(tx, { sha256, sha1, md5, size, storeKey: this.#storeKey, bytes }, at);
-      if (!inserted) await holdBlobs(tx, [sha256]);
-      // Somebody else stored the same bytes first: the note that was made for a crash removes ours.
+      this.#isSpare = !inserted;
+      // A sweep may have come between the insert and the hold: then the row can be inserted in the next attempt.
+      if (!inserted && !(await holdBlobs(tx, [sha256])).has(sha256)) throw new BlobVanished(this);
       if (inserted && this.#storeKey !== undefined) await deleteTrashOf(tx, this.#storeKey);
     }
     for (const alias of this.aliases) await addAlias(tx, alias, sha256);
     await this.alsoInTransaction?.(tx);
   }
 
-  /** The change that adopted the bytes is durable. */
+  /** The change that adopted the bytes is durable; what it turned out not to need is removed. */
   async settle(): Promise<void> {
     const left = this.#state === 'duplicate' && 'stage' in this.#bytes.held ? this.#bytes.held.stage : undefined;
     this.#state = 'adopted';
-    await left?.abort();
+    try {
+      await left?.abort();
+      if (this.#isSpare && this.#storeKey !== undefined) await this.#removeObject(this.#storeKey);
+    } catch (error) {
+      // The change stands. What is left behind is removed with other leftovers.
+      if (!(error instanceof AppError)) throw error;
+    }
   }
 
   async discard(): Promise<void> {
@@ -98,10 +108,12 @@ export class Landing implements Landed {
     if (state === 'adopted' || state === 'discarded') return;
     this.#state = 'discarded';
     if (state === 'duplicate' && 'stage' in held) await held.stage.abort();
-    if (state === 'placed' && this.#storeKey !== undefined) {
-      await this.#deps.driver.remove(this.#storeKey);
-      const key = this.#storeKey;
-      await this.#deps.database.transaction((tx) => deleteTrashOf(tx, key), { durable: false });
-    }
+    if (state === 'placed' && this.#storeKey !== undefined) await this.#removeObject(this.#storeKey);
+  }
+
+  /** Its note goes after it, so that a crash in between only removes it again. */
+  async #removeObject(key: string): Promise<void> {
+    await this.#deps.driver.remove(key);
+    await this.#deps.database.transaction((tx) => deleteTrashOf(tx, key), { durable: false });
   }
 }

@@ -121,6 +121,16 @@ export async function lockScope(tx: Tx, scope: string): Promise<void> {
   if (isPostgres(tx)) await sql`select pg_advisory_xact_lock(hashtextextended(${scope}, 0))`.execute(tx);
 }
 
+/**
+ * Keeps folders where they are until the transaction ends, or, exclusively, keeps others from putting anything into
+ * folders that are about to go. SQLite has one writer anyway.
+ */
+export async function lockTree(tx: Tx, repoId: number, mode: 'shared' | 'exclusive'): Promise<void> {
+  if (!isPostgres(tx)) return;
+  const lock = sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock');
+  await sql`select ${lock}(hashtextextended(${`tree ${repoId}`}, 0))`.execute(tx);
+}
+
 /** `column` lies strictly below the folder `path`, at any depth; every path does for the root. */
 export function below(column: string, path: string) {
   if (path === '') return sql<SqlBool>`1 = 1`;

@@ -4,7 +4,7 @@ import { AppError } from '../core/errors.ts';
 import { joinPath, type Properties, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Entry, Page, TreeNode } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
-import { below, type Db, type Tx } from './database.ts';
+import { below, type Db, lockTree, type Tx } from './database.ts';
 import { prepared } from './prepared.ts';
 
 /** A file with all that is needed to serve it. */
@@ -255,13 +255,14 @@ export async function ensureFolders(
     }
   }
   if (wanted.size === 0) return;
+  await lockTree(tx, repoId, 'shared');
   const existing = await getNodes(tx, repoId, [...wanted]);
   for (const node of existing.values()) {
-    if (!node.folder) throw new AppError('conflict', `"${node.path}" is a file, so nothing can be put below it.`);
+    if (!node.folder) throw fileInTheWay(node.path);
   }
   const missing = [...wanted].filter((path) => !existing.has(path)).map(splitPath);
   for (const chunk of chunks(missing)) {
-    await tx
+    const rows = await tx
       .insertInto('node')
       .values(
         chunk.map(({ parent, name }) => ({
@@ -280,9 +281,18 @@ export async function ensureFolders(
           modified_by: by,
         })),
       )
-      .onConflict((conflict) => conflict.columns(['repo_id', 'parent', 'name']).doNothing())
+      // Another change may have put something there meanwhile: the update changes nothing but shows what it is.
+      .onConflict((conflict) =>
+        conflict.columns(['repo_id', 'parent', 'name']).doUpdateSet((eb) => ({ folder: eb.ref('node.folder') })),
+      )
+      .returning(['parent', 'name', 'folder'])
       .execute();
+    for (const row of rows) if (row.folder !== 1) throw fileInTheWay(joinPath(row.parent, row.name));
   }
+}
+
+function fileInTheWay(path: RepoPath): AppError {
+  return new AppError('conflict', `"${path}" is a file, so nothing can be put below it.`);
 }
 
 /** Writes files over whatever files were at their paths, with their properties and versions. */
@@ -313,22 +323,26 @@ export async function putFiles(
         })),
       )
       .onConflict((conflict) =>
-        conflict.columns(['repo_id', 'parent', 'name']).doUpdateSet((eb) => ({
-          sha256: eb.ref('excluded.sha256'),
-          size: eb.ref('excluded.size'),
-          media_type: eb.ref('excluded.media_type'),
-          package: eb.ref('excluded.package'),
-          etag: eb.ref('excluded.etag'),
-          modified_at: at,
-          modified_by: by,
-        })),
+        conflict
+          .columns(['repo_id', 'parent', 'name'])
+          .doUpdateSet((eb) => ({
+            sha256: eb.ref('excluded.sha256'),
+            size: eb.ref('excluded.size'),
+            media_type: eb.ref('excluded.media_type'),
+            package: eb.ref('excluded.package'),
+            etag: eb.ref('excluded.etag'),
+            modified_at: at,
+            modified_by: by,
+          }))
+          .where('node.folder', '=', 0),
       )
       .returning(['id', 'parent', 'name'])
       .execute();
     const ids = new Map(rows.map((row) => [joinPath(row.parent, row.name), row.id]));
     for (const file of chunk) {
       const id = ids.get(file.path);
-      if (id === undefined) throw new Error(`no row came back for ${file.path}`);
+      if (id === undefined)
+        throw new AppError('conflict', `"${file.path}" is a folder, so no file can be put in its place.`);
       if (file.properties) await replaceProperties(tx, id, file.properties);
       if (file.version) await putVersion(tx, repoId, id, file.version, at);
     }
@@ -367,6 +381,7 @@ async function putVersion(
 export async function deleteNodes(tx: Tx, repoId: number, node: NodeRow): Promise<Sha256[]> {
   const lost: Sha256[] = [];
   if (node.folder) {
+    await lockTree(tx, repoId, 'exclusive');
     const inside = await tx
       .selectFrom('node')
       .select('sha256')
@@ -386,6 +401,7 @@ export async function deleteNodes(tx: Tx, repoId: number, node: NodeRow): Promis
 /** Moves a file or a folder with all it holds to a free path whose parent folders exist. */
 export async function moveNode(tx: Tx, repoId: number, node: NodeRow, to: RepoPath): Promise<void> {
   if (node.folder) {
+    await lockTree(tx, repoId, 'exclusive');
     const cut = [...node.path].length + 1;
     await tx
       .updateTable('node')

@@ -9,6 +9,7 @@ export interface RepositoryRow {
   readonly packageType: string;
   /** Settings as the administrator gave them. */
   readonly config: Readonly<Record<string, unknown>>;
+  readonly createdAt: number;
 }
 
 /** All repositories, by key. */
@@ -20,10 +21,15 @@ export async function listRepositories(db: Db): Promise<RepositoryRow[]> {
     rclass: row.rclass as RepositoryRow['rclass'],
     packageType: row.package_type,
     config: JSON.parse(row.config) as Record<string, unknown>,
+    createdAt: row.created_at,
   }));
 }
 
-export async function createRepository(tx: Tx, repository: Omit<RepositoryRow, 'id'>, at: number): Promise<number> {
+export async function createRepository(
+  tx: Tx,
+  repository: Omit<RepositoryRow, 'id' | 'createdAt'>,
+  at: number,
+): Promise<number> {
   const row = await tx
     .insertInto('repository')
     .values({
@@ -37,6 +43,14 @@ export async function createRepository(tx: Tx, repository: Omit<RepositoryRow, '
     .returning('id')
     .executeTakeFirstOrThrow();
   return row.id;
+}
+
+export async function updateRepository(tx: Tx, id: number, config: RepositoryRow['config'], at: number): Promise<void> {
+  await tx
+    .updateTable('repository')
+    .set({ config: JSON.stringify(config), updated_at: at })
+    .where('id', '=', id)
+    .execute();
 }
 
 /** Removes the row; its nodes must be gone. */

@@ -14,6 +14,11 @@ export interface UserGroupRow {
   readonly createdAt: number;
 }
 
+export async function getUserGroup(db: Db, id: string): Promise<UserGroupRow | undefined> {
+  const row = await db.selectFrom('user_group').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && groupRow(row);
+}
+
 export async function getUserGroupByName(db: Db, name: string): Promise<UserGroupRow | undefined> {
   const row = await db.selectFrom('user_group').selectAll().where('name', '=', name).executeTakeFirst();
   return row && groupRow(row);
@@ -117,6 +122,10 @@ export async function addMember(tx: Tx, groupId: string, userId: string): Promis
 
 export async function removeMember(tx: Tx, groupId: string, userId: string): Promise<void> {
   await tx.deleteFrom('user_group_member').where('group_id', '=', groupId).where('user_id', '=', userId).execute();
+}
+
+export async function removeMembers(tx: Tx, groupId: string): Promise<void> {
+  await tx.deleteFrom('user_group_member').where('group_id', '=', groupId).execute();
 }
 
 /** Enters a new user in every group that takes new users. */

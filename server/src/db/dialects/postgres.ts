@@ -29,6 +29,7 @@ export function openPostgres(options: PostgresOptions): Database {
   });
   // Without a listener a restart of the server would end this process.
   pool.on('error', (error) => options.onError(error));
+  pool.on('connect', (client) => client.on('error', (error) => options.onError(error)));
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   return new Database(kysely, POSTGRES);
 }

@@ -131,7 +131,7 @@ function statements({ id, int, text, bytes }: Types): string[] {
       attempts ${int} not null,
       last_error ${text},
       created_at ${int} not null)`,
-    `create index job_due on job (state, run_at)`,
+    `create index job_due on job (state, priority desc, id)`,
     `create unique index job_dedupe on job (name, dedupe_key) where dedupe_key is not null and state = 'waiting'`,
     `create table schedule (
       name ${text} primary key,
