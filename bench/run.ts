@@ -1,0 +1,90 @@
+// Compares Entrepot with Debian's docker-registry, side by side on the same disk. See the README beside this file.
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import type { Context } from './context.ts';
+import { isInMemory } from './disk.ts';
+import { readFacts } from './facts.ts';
+import { LoadPool } from './load/pool.ts';
+import { measureBlob } from './measures/blob.ts';
+import { measureManifest } from './measures/manifest.ts';
+import { measureMemory } from './measures/memory.ts';
+import { measurePull } from './measures/pull.ts';
+import { measurePush } from './measures/push.ts';
+import { type MeasureName, type Options, parseOptions } from './options.ts';
+import { Report } from './report.ts';
+import { measureScale } from './scale.ts';
+import { dockerRegistry, requireDockerRegistry } from './targets/docker-registry.ts';
+import { entrepot } from './targets/entrepot.ts';
+import { Target } from './targets/target.ts';
+
+const resultsDir = new URL('../results', import.meta.url).pathname;
+
+const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> = {
+  push: measurePush,
+  pull: measurePull,
+  blob: measureBlob,
+  manifest: measureManifest,
+  memory: measureMemory,
+  scale: measureScale,
+};
+
+await main(parseOptions(process.env));
+
+async function main(options: Options): Promise<void> {
+  const baselineVersion = requireDockerRegistry();
+  await mkdir(options.parentDir, { recursive: true });
+  if (isInMemory(options.parentDir)) throw new Error('BENCH_DIR is in memory; a real disk is needed.');
+  const rootDir = await mkdtemp(`${options.parentDir}/entrepot-bench-`);
+  const facts = readFacts({ subject: options.subject, baseline: baselineVersion }, rootDir);
+  const report = new Report();
+  const pool = LoadPool.start(options.loaders);
+  const targets: Target[] = [];
+  const create = (name: string, kind = dockerRegistry) => {
+    const target = new Target(kind, `${rootDir}/${name}`);
+    targets.push(target);
+    return target;
+  };
+  const subjectKind = options.subject === 'entrepot' ? entrepot(options.serverNodeArgs) : dockerRegistry;
+  const ctx: Context = {
+    options,
+    pool,
+    report,
+    subject: create('subject', subjectKind),
+    baseline: create('baseline'),
+    createSubject: (name) => create(name, subjectKind),
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      for (const target of targets) target.kill();
+      pool.stop();
+      rmSync(rootDir, { recursive: true, force: true });
+      process.exit(130);
+    });
+  }
+  try {
+    await runMeasures(ctx);
+  } finally {
+    for (const target of targets) await target.stop();
+    pool.stop();
+    await rm(rootDir, { recursive: true, force: true });
+  }
+  report.write(resultsDir, { facts, options });
+  console.log(`\n${report.render(facts)}\nWritten to results/bench.md and results/bench.json.`);
+  if (report.failures.length > 0) process.exitCode = 1;
+}
+
+async function runMeasures(ctx: Context): Promise<void> {
+  for (const name of ctx.options.only) {
+    const startedAt = performance.now();
+    console.log(name);
+    try {
+      await measures[name](ctx);
+    } catch (error) {
+      // One measure that cannot run does not take the others' figures away.
+      const message = error instanceof Error ? error.message : String(error);
+      ctx.report.failures.push({ measure: name, message });
+      console.log(`  failed: ${message}`);
+    }
+    console.log(`  ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+  }
+}

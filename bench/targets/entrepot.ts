@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto';
+import type { Kind } from './target.ts';
+
+const entry = new URL('../../server/src/main.ts', import.meta.url).pathname;
+
+/** Entrepot as an administrator gets it: authentication on, every acknowledged byte synced. */
+export function entrepot(nodeArgs: readonly string[]): Kind {
+  const password = randomBytes(12).toString('hex');
+  return {
+    name: 'entrepot',
+    namePrefix: 'docker-local/',
+    credentials: { user: 'admin', password },
+    readyPath: '/artifactory/api/v1/system/readiness',
+    prepare: async ({ host, port, dir }) => ({
+      file: process.execPath,
+      args: [...nodeArgs, entry, 'serve'],
+      env: {
+        ...withoutSettings(process.env),
+        // The same as the Makefile gives to `make run`.
+        UV_THREADPOOL_SIZE: process.env['UV_THREADPOOL_SIZE'] ?? '8',
+        ENTREPOT_HTTP__HOST: host,
+        ENTREPOT_HTTP__PORT: String(port),
+        ENTREPOT_DATA__DIR: dir,
+        ENTREPOT_ADMIN_PASSWORD: password,
+      },
+    }),
+  };
+}
+
+/** The defaults are measured, so settings of the caller's shell do not reach the server. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(ENTREPOT|BENCH)_/.test(name)));
+}
