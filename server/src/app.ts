@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { SystemApi } from './api/system.ts';
+import { Api } from './api/index.ts';
 import { type AccountDeps, bootstrapAdmin } from './auth/accounts.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { Passwords } from './auth/passwords.ts';
@@ -176,11 +176,12 @@ export async function startApp(config: Config, log: Log): Promise<RunningApp> {
 
   const metrics = new Metrics();
   const background = startBackground(core, log, metrics);
-  const system = new SystemApi({
+  const api = new Api({
     ...core,
     metrics,
     isDraining: () => server.draining,
     sweepNow: background.sweepNow,
+    anonymousAccess: config.security.anonymousAccess,
   });
   const ports = [config.http.port, ...Object.keys(config.docker.ports).map(Number)];
   const server = new HttpServer({
@@ -189,7 +190,6 @@ export async function startApp(config: Config, log: Log): Promise<RunningApp> {
     baseUrl: config.http.baseUrl,
     trustedProxies: addressRanges(config.http.trustedProxies),
     handlers: [
-      system,
       new Gateway({
         formats: core.formats,
         repositories,
@@ -203,6 +203,7 @@ export async function startApp(config: Config, log: Log): Promise<RunningApp> {
           return core.tokens.issueRegistry({ ...authentication, ...options });
         },
       }),
+      api,
       new ContentPlane({ formats: core.formats, repositories, authenticator, permissions }),
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
@@ -303,7 +304,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     run: (_payload, context) =>
       completeChecksums(core.blobs, { olderThanMs: CHECKSUM_DELAY_MS, proceed: proceed(context) }),
   };
-  const queue = new Queue([sweepJob, upkeepJob, checksumJob] as JobDefinition<unknown>[]);
+  const queue = new Queue([sweepJob, upkeepJob, checksumJob]);
   const schedules: Schedule[] = [
     { name: 'sweep', everyMs: config.sweep.intervalMs, job: sweepJob as JobDefinition<unknown>, payload: {} },
     { name: 'upkeep', everyMs: 10 * 60_000, job: upkeepJob as JobDefinition<unknown>, payload: {} },

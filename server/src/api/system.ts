@@ -1,66 +1,60 @@
 /** Health, version and metrics. */
-import type { Authenticator } from '../auth/authenticator.ts';
 import { AppError } from '../core/errors.ts';
-import { nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Database } from '../db/database.ts';
 import { databaseTime } from '../db/database.ts';
-import type { Call, Exchange } from '../http/exchange.ts';
 import type { Metrics } from '../http/metrics.ts';
-import { RouteTable } from '../lib/route-table.ts';
+import { COMPATIBLE_VERSION, PRODUCT } from '../lib/product.ts';
+import { READ, type Route, route, typed } from './route.ts';
 
 export interface SystemDeps {
   readonly database: Database;
-  readonly authenticator: Authenticator;
   readonly metrics: Metrics;
   isDraining(): boolean;
   sweepNow(): Promise<void>;
 }
 
-interface SystemRoute {
-  readonly methods: readonly string[];
-  readonly pattern: string;
-  readonly right: 'none' | 'admin';
-  handle(deps: SystemDeps): Promise<Reply>;
-}
+const PINGS = ['artifactory/api/system/ping', 'artifactory/api/v1/system/ping'];
+const SERVICE_PINGS = ['router/api/v1/system/ping', 'access/api/v1/system/ping'];
 
-/** The version whose behaviour clients may expect; they compare it with what they need. */
-const COMPATIBLE_VERSION = '7.161.15';
-const OK: Reply = { status: 200, text: 'OK' };
-const READ = ['GET', 'HEAD'];
-
-const ROUTES: readonly SystemRoute[] = [
-  { methods: READ, pattern: 'artifactory/api/system/ping', right: 'none', handle: async () => OK },
-  { methods: READ, pattern: 'artifactory/api/v1/system/ping', right: 'none', handle: async () => OK },
-  { methods: READ, pattern: 'router/api/v1/system/ping', right: 'none', handle: async () => OK },
-  {
-    methods: READ,
-    pattern: 'artifactory/api/v1/system/liveness',
-    right: 'none',
-    handle: async () => ({ status: 200, json: { code: 'OK' } }),
-  },
-  { methods: READ, pattern: 'artifactory/api/v1/system/readiness', right: 'none', handle: readiness },
-  {
-    methods: READ,
-    pattern: 'artifactory/api/system/version',
-    right: 'none',
-    handle: async () => ({
-      status: 200,
-      json: { version: COMPATIBLE_VERSION, revision: '0', addons: [], product: 'Entrepot', productVersion: '0.1.0' },
+export function systemRoutes(deps: SystemDeps): readonly Route[] {
+  const metrics = async (): Promise<Reply> => ({ status: 200, text: await deps.metrics.render() });
+  return [
+    ...[...PINGS, ...SERVICE_PINGS].map((pattern) =>
+      route({ methods: READ, pattern, right: 'none', handle: async () => ({ status: 200, text: 'OK' }) }),
+    ),
+    route({
+      methods: READ,
+      pattern: 'artifactory/api/v1/system/liveness',
+      right: 'none',
+      handle: async () => ({ status: 200, json: { code: 'OK' } }),
     }),
-  },
-  { methods: READ, pattern: 'artifactory/api/v1/metrics', right: 'admin', handle: metrics },
-  { methods: READ, pattern: 'metrics', right: 'admin', handle: metrics },
-  {
-    methods: ['POST'],
-    pattern: 'artifactory/api/system/storage/gc',
-    right: 'admin',
-    async handle(deps) {
-      await deps.sweepNow();
-      return { status: 200, text: 'A sweep was started.' };
-    },
-  },
-];
+    route({
+      methods: READ,
+      pattern: 'artifactory/api/v1/system/readiness',
+      right: 'none',
+      handle: () => readiness(deps),
+    }),
+    route({ methods: READ, pattern: 'artifactory/api/system/version', right: 'none', handle: version }),
+    route({
+      methods: READ,
+      pattern: 'access/api/v1/system/version',
+      right: 'none',
+      handle: async () => ({ status: 200, json: { version: COMPATIBLE_VERSION } }),
+    }),
+    route({ methods: READ, pattern: 'artifactory/api/v1/metrics', right: 'admin', handle: metrics }),
+    route({ methods: READ, pattern: 'metrics', right: 'admin', handle: metrics }),
+    route({
+      methods: ['POST'],
+      pattern: 'artifactory/api/system/storage/gc',
+      right: 'admin',
+      async handle() {
+        await deps.sweepNow();
+        return { status: 200, text: 'A sweep was started.' };
+      },
+    }),
+  ];
+}
 
 /** Ready means that requests would succeed: the database answers and the server is not about to stop. */
 async function readiness(deps: SystemDeps): Promise<Reply> {
@@ -69,48 +63,12 @@ async function readiness(deps: SystemDeps): Promise<Reply> {
   return { status: 200, json: { code: 'OK' } };
 }
 
-async function metrics(deps: SystemDeps): Promise<Reply> {
-  return { status: 200, text: await deps.metrics.render() };
-}
-
-export class SystemApi {
-  readonly #deps: SystemDeps;
-  readonly #table = new RouteTable(ROUTES);
-
-  constructor(deps: SystemDeps) {
-    this.#deps = deps;
-  }
-
-  begin(exchange: Exchange): Call | undefined {
-    const match = this.#table.match(exchange.request.method ?? '', exchange.target.decoded.join('/'));
-    if (!match) return undefined;
-    exchange.note.area = 'system';
-    return {
-      run: async () => {
-        if (!('route' in match)) {
-          throw new AppError('not_supported', 'Method Not Allowed', { headers: { Allow: match.allow.join(', ') } });
-        }
-        if (match.route.right === 'admin') await this.#requireAdmin(exchange);
-        return match.route.handle(this.#deps);
-      },
-      fail: (error, status) => ({
-        status,
-        json: { errors: [{ status, message: error.message }] },
-        headers: {
-          ...(error.detail['headers'] as Record<string, string> | undefined),
-          ...(status === 401 && { 'WWW-Authenticate': 'Basic realm="Artifactory Realm"' }),
-        },
-      }),
-    };
-  }
-
-  async #requireAdmin(exchange: Exchange): Promise<void> {
-    const { principal, authenticated } = await this.#deps.authenticator.authenticate(
-      exchange.request.headers,
-      exchange.peer,
-    );
-    exchange.note.principal = nameOf(principal);
-    if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required');
-    if (principal.kind !== 'user' || !principal.admin || principal.scope) throw new AppError('forbidden', 'Forbidden');
-  }
+async function version(): Promise<Reply> {
+  return typed('system.Version', {
+    version: COMPATIBLE_VERSION,
+    revision: '0',
+    addons: [],
+    product: PRODUCT.name,
+    productVersion: PRODUCT.version,
+  });
 }

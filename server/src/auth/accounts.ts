@@ -76,6 +76,8 @@ export interface UserEdit {
   readonly email?: string | undefined;
   readonly admin?: boolean;
   readonly enabled?: boolean;
+  /** Undefined, where it is given, leaves an account that can only be used with tokens. */
+  readonly password?: string | undefined;
   /** Names of all groups it belongs to from now on. */
   readonly groups?: readonly string[];
 }
@@ -113,9 +115,7 @@ export async function createUser(deps: AccountDeps, request: NewUser, by: Princi
   requireAdmin(by);
   const name = parseUserName(request.name);
   const email = parseEmail(request.email);
-  if (request.password !== undefined)
-    requirePassword(request.password, { userName: name, minLength: deps.passwordMinLength });
-  const password = request.password === undefined ? undefined : await deps.passwords.hash(request.password);
+  const password = await newHash(deps, name, request.password);
   return changeAccounts(deps, by, async (tx, append) => {
     if (await getUserByName(tx, name)) throw new AppError('conflict', `There is a user "${name}" already.`);
     const user = { id: makeId(deps), name, email, password, createdAt: now(deps) };
@@ -134,10 +134,12 @@ export async function updateUser(deps: AccountDeps, name: string, edit: UserEdit
     ...('email' in edit && { email: parseEmail(edit.email) }),
     ...(edit.admin !== undefined && { admin: edit.admin }),
     ...(edit.enabled !== undefined && { enabled: edit.enabled }),
+    ...('password' in edit && { password: await newHash(deps, name, edit.password) }),
   };
   return changeAccounts(deps, by, async (tx, append) => {
     const user = await requireUser(tx, name);
     await updateUserRow(tx, user.id, row);
+    if ('password' in edit) await deps.throttle.unlock(tx, user.name);
     if (edit.groups) await replaceMemberships(tx, user.id, edit.groups);
     await append('user.updated', user.name);
     return requireUser(tx, name);
@@ -317,6 +319,13 @@ export async function requireGroup(tx: Tx, name: string): Promise<UserGroupRow> 
   const group = await getUserGroupByName(tx, name);
   if (!group) throw new AppError('not_found', `There is no group "${clip(name)}".`);
   return group;
+}
+
+/** The hash of a password that may be chosen; undefined for none. */
+async function newHash(deps: AccountDeps, userName: string, password: string | undefined): Promise<string | undefined> {
+  if (password === undefined) return undefined;
+  requirePassword(password, { userName, minLength: deps.passwordMinLength });
+  return deps.passwords.hash(password);
 }
 
 async function replaceMemberships(tx: Tx, userId: string, names: readonly string[]): Promise<void> {

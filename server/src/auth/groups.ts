@@ -1,6 +1,7 @@
 /** What is done to groups and to who belongs to them. */
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
+import type { Tx } from '../db/database.ts';
 import { deleteGrantsTo } from '../db/permission-targets.ts';
 import {
   addMember,
@@ -9,6 +10,7 @@ import {
   deleteUserGroup,
   getUserGroupByName,
   removeMember,
+  removeMembers,
   type UserGroupRow,
   updateUserGroup,
 } from '../db/user-groups.ts';
@@ -20,6 +22,8 @@ export interface GroupEdit {
   readonly description?: string;
   readonly autoJoin?: boolean;
   readonly admin?: boolean;
+  /** Names of all who belong to it from now on. */
+  readonly members?: readonly string[];
 }
 
 const MAX_DESCRIPTION = 1024;
@@ -35,7 +39,9 @@ export async function createGroup(
   return changeAccounts(deps, by, async (tx, append) => {
     if (await getUserGroupByName(tx, name)) throw new AppError('conflict', `There is a group "${name}" already.`);
     const fields = groupFields({ description: '', autoJoin: false, admin: false }, request);
-    await createUserGroup(tx, { id: makeId(deps), name, ...fields, createdAt: now(deps) });
+    const id = makeId(deps);
+    await createUserGroup(tx, { id, name, ...fields, createdAt: now(deps) });
+    if (request.members) await replaceMembers(tx, id, request.members);
     await append('group.created', name);
     return requireGroup(tx, name);
   });
@@ -54,6 +60,7 @@ export async function updateGroup(
     const fields = groupFields(group, edit);
     await updateUserGroup(tx, group.id, fields);
     if (fields.admin !== group.admin) await bumpMembers(tx, group.id);
+    if (edit.members) await replaceMembers(tx, group.id, edit.members);
     await append('group.updated', name);
     return requireGroup(tx, name);
   });
@@ -92,6 +99,14 @@ export async function changeMembers(
     }
     await append('group.updated', group.name);
   });
+}
+
+async function replaceMembers(tx: Tx, groupId: string, names: readonly string[]): Promise<void> {
+  // Those who leave and those who come are different users afterwards; those who stay lose a proof or two.
+  await bumpMembers(tx, groupId);
+  await removeMembers(tx, groupId);
+  for (const name of names) await addMember(tx, groupId, (await requireUser(tx, name)).id);
+  await bumpMembers(tx, groupId);
 }
 
 function groupFields(

@@ -26,6 +26,8 @@ export interface PermissionTargetEdit {
     readonly name: string;
     readonly actions: readonly Action[];
   }[];
+  /** Whether it must exist already, or must not; by default it may or may not. */
+  readonly exists?: boolean;
 }
 
 const MAX_LIST = 1000;
@@ -46,6 +48,10 @@ export async function putPermissionTarget(
     requireMayGrant(deps.permissions, by, { repositories: fields.repositories, grants: edit.grants });
     const before = await getPermissionTarget(tx, name);
     if (before) requireMayGrant(deps.permissions, by, before);
+    if (edit.exists === false && before) {
+      throw new AppError('conflict', `There is a permission target "${name}" already.`);
+    }
+    if (edit.exists === true && !before) throw unknownTarget(name);
     const grants: GrantRow[] = [];
     for (const grant of edit.grants) grants.push(await resolveGrant(tx, grant));
     requireDistinctSubjects(grants);
@@ -61,7 +67,7 @@ export async function putPermissionTarget(
 export async function deletePermissionTarget(deps: AccountDeps, name: string, by: Principal): Promise<void> {
   await changeRights(deps, by, async (tx, append) => {
     const target = await getPermissionTarget(tx, name);
-    if (!target) throw new AppError('not_found', `There is no permission target "${clip(name)}".`);
+    if (!target) throw unknownTarget(name);
     requireMayGrant(deps.permissions, by, target);
     await deletePermissionTargetRow(tx, target.id);
     await append('permission.deleted', name);
@@ -128,6 +134,10 @@ function requireDistinctSubjects(grants: readonly GrantRow[]): void {
   if (subjects.size !== grants.length) {
     throw new AppError('invalid', 'A permission target names a user or group twice.');
   }
+}
+
+function unknownTarget(name: string): AppError {
+  return new AppError('not_found', `There is no permission target "${clip(name)}".`);
 }
 
 function parseTargetName(text: string): string {

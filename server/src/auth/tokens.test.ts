@@ -43,6 +43,7 @@ describe('a forged, damaged or misplaced token', () => {
     identity = await testIdentity();
     const ann = await identity.user('ann');
     const { accessToken = '', tokenId } = await createToken(identity.deps, {}, ann);
+    const bobs = await createToken(identity.deps, {}, await identity.user('bob'));
     good = accessToken;
     const principal = ann;
     registry = (await identity.tokens.issueRegistry({ principal, audience: SERVICE, access: [] })).token;
@@ -127,9 +128,19 @@ describe('a forged, damaged or misplaced token', () => {
       ['aud an array with ours', withClaims({ aud: [identity.tokens.issuer, '*'] })],
       ['aud *', withClaims({ aud: '*' })],
       ['registry aud of another service', forge(registryHeader, { ...registryPayload, aud: 'other' }, ours), true],
+      [
+        'registry iss of another instance',
+        forge(registryHeader, { ...registryPayload, iss: 'entrepot@other' }, ours),
+        true,
+      ],
       ['registry of a user without version', forge(registryHeader, { ...registryPayload, ver: undefined }, ours), true],
       ['registry of another version', forge(registryHeader, { ...registryPayload, ver: 99 }, ours), true],
       ['registry of an unknown user', forge(registryHeader, { ...registryPayload, uid: 'nobody' }, ours), true],
+      [
+        "registry of another user's token",
+        forge(registryHeader, { ...registryPayload, cred: bobs.tokenId }, ours),
+        true,
+      ],
       ['registry of a revoked token', forge(registryHeader, { ...registryPayload, cred: 'gone' }, ours), true],
       ['sub of another user', withClaims({ sub: identity.tokens.subjectOf('admin') })],
       ['sub an array', withClaims({ sub: [claims['sub']] })],
@@ -260,14 +271,16 @@ describe('reference tokens', () => {
     const ann = await identity.user('ann');
     const { referenceToken = '' } = await createToken(identity.deps, { reference: true, signed: false }, ann);
     const body = `${referenceToken.slice(0, 10)}${'x'.repeat(43)}`;
+    const changed = Array.from(
+      referenceToken,
+      (c, i) => referenceToken.slice(0, i) + (c === 'x' ? 'y' : 'x') + referenceToken.slice(i + 1),
+    );
+    for (const token of changed) assert.equal(referenceTokenId(token), undefined);
     const rightChecksum = body + base62(crc32(body));
     assert.ok(referenceTokenId(rightChecksum));
     const unknown = `etp_zzzzzz${'x'.repeat(43)}`;
     const wrong = [
-      ...Array.from(
-        referenceToken,
-        (c, i) => referenceToken.slice(0, i) + (c === 'x' ? 'y' : 'x') + referenceToken.slice(i + 1),
-      ),
+      ...changed,
       rightChecksum,
       unknown + base62(crc32(unknown)),
       `etp_${'A'.repeat(1 << 20)}`,

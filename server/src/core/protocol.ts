@@ -39,6 +39,8 @@ export type Reply =
       readonly json?: unknown;
       readonly text?: string;
       readonly bytes?: Buffer;
+      /** A body of any length, made while it is sent; a failure after its beginning cuts the connection. */
+      readonly pieces?: AsyncIterable<string>;
       readonly headers?: Readonly<Record<string, string | readonly string[]>>;
     };
 

@@ -78,6 +78,33 @@ export interface Entry {
   readonly size: number;
 }
 
+/** A folder as a reader sees it. */
+export interface Folder {
+  readonly path: RepoPath;
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly modifiedAt: Date;
+  readonly modifiedBy: string;
+}
+
+/** A file or folder somewhere below a folder. */
+export interface Descendant {
+  readonly path: RepoPath;
+  readonly folder: boolean;
+  readonly size: number;
+  readonly modifiedAt: Date;
+  readonly sha256: Sha256 | undefined;
+  /** Undefined also while nobody asked for it. */
+  readonly sha1: string | undefined;
+}
+
+/** What was found on one page, which can be nothing although more follows. */
+export interface DescendantPage {
+  readonly found: readonly Descendant[];
+  /** Where the next page starts; undefined after the last. */
+  readonly next: RepoPath | undefined;
+}
+
 /** A row of the tree as a change sees it. */
 export interface TreeNode {
   readonly path: RepoPath;
@@ -192,11 +219,15 @@ export interface Repository {
   get(path: RepoPath): Promise<Asset | undefined>;
   /** Whether the path is a folder. */
   isFolder(path: RepoPath): Promise<boolean>;
+  /** The folder at the path; the root always is one. */
+  folder(path: RepoPath): Promise<Folder | undefined>;
   /** A file of the package, or of any where none is named, with these bytes: how content-addressed protocols read. */
   find(packageName: string | undefined, digest: Digest): Promise<Asset | undefined>;
   /** The lead file of a package version. */
   version(packageName: string, version: string): Promise<Asset | undefined>;
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]>;
+  /** Everything at any depth below a folder, by parent folder and name. */
+  descendants(folder: RepoPath, page: { readonly after?: RepoPath; readonly limit: number }): Promise<DescendantPage>;
   packages(page: Page): Promise<readonly string[]>;
   versionNames(packageName: string, page: Page): Promise<readonly VersionName[]>;
   /** Package versions whose lead file carries a property value, in the order of their creation. */

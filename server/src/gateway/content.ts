@@ -66,7 +66,7 @@ class ContentCall implements Call {
       case 'PUT':
         return this.#put(repo, format, plain);
       case 'DELETE':
-        return this.#delete(repo, plain);
+        return this.#delete(repo, format, plain);
       default:
         throw new AppError('not_supported', `The method ${clip(request.method ?? '')} is not supported for files.`, {
           headers: { Allow: 'GET, HEAD, PUT, DELETE' },
@@ -175,10 +175,10 @@ class ContentCall implements Call {
     };
   }
 
-  async #delete(repo: Repository, { path }: PlainPath): Promise<Reply> {
+  async #delete(repo: Repository, format: Format | undefined, { path }: PlainPath): Promise<Reply> {
     if (path === '') throw new AppError('forbidden', 'A whole repository cannot be deleted by its content address.');
     repo.require('delete', path);
-    if (repo.packageType !== 'generic' && !(await repo.isFolder(path))) {
+    if (!format?.plainPaths && !(await repo.isFolder(path))) {
       throw new AppError(
         'conflict',
         `"${clip(path, 300)}" is part of an image. Delete its folder, or the image with a ${repo.packageType} client.`,

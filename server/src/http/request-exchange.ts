@@ -56,6 +56,12 @@ export class RequestExchange implements Exchange {
   }
 
   body(): IncomingMessage {
+    const coding = this.request.headers['content-encoding'];
+    if (coding !== undefined && coding.toLowerCase() !== 'identity') {
+      throw new AppError('invalid', 'Bodies are taken as they are: send them without a Content-Encoding.', {
+        status: 415,
+      });
+    }
     if (this.#expectsContinue) {
       this.#expectsContinue = false;
       this.response.writeContinue();

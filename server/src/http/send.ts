@@ -15,7 +15,9 @@ export async function send(exchange: Exchange, reply: Reply): Promise<void> {
   else await sendPlain(exchange, reply);
 }
 
-async function sendPlain({ request, response, note }: Exchange, reply: PlainReply): Promise<void> {
+async function sendPlain(exchange: Exchange, reply: PlainReply): Promise<void> {
+  if (reply.pieces) return sendPieces(exchange, reply, reply.pieces);
+  const { request, response, note } = exchange;
   const [body, type] = bodyOf(reply);
   response.statusCode = reply.status;
   if (type) response.setHeader('Content-Type', type);
@@ -23,6 +25,29 @@ async function sendPlain({ request, response, note }: Exchange, reply: PlainRepl
   if (reply.status !== 204 && reply.status !== 304) response.setHeader('Content-Length', body.length);
   note.sizeBytes = body.length;
   await end(response, request.method === 'HEAD' ? undefined : body);
+}
+
+/** Gathered to this before it is handed on, so that small pieces do not cost a packet each. */
+const PIECES_BYTES = 64 * 1024;
+
+async function sendPieces(exchange: Exchange, reply: PlainReply, pieces: AsyncIterable<string>): Promise<void> {
+  const { request, response, note } = exchange;
+  response.statusCode = reply.status;
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value as string | string[]);
+  if (request.method === 'HEAD') return end(response);
+  note.sizeBytes = 0;
+  let gathered = '';
+  for await (const piece of pieces) {
+    gathered += piece;
+    if (gathered.length < PIECES_BYTES) continue;
+    const chunk = Buffer.from(gathered);
+    gathered = '';
+    note.sizeBytes += chunk.length;
+    await write(response, chunk);
+  }
+  const last = Buffer.from(gathered);
+  note.sizeBytes += last.length;
+  await end(response, last);
 }
 
 const EMPTY = Buffer.alloc(0);

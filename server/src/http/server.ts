@@ -5,9 +5,12 @@ import type { AddressInfo, BlockList, Socket } from 'node:net';
 import { AppError, STATUS } from '../core/errors.ts';
 import { parseTarget } from '../core/target.ts';
 import type { AccessLog } from './access-log.ts';
+import { BrokenRequests } from './broken-requests.ts';
 import type { Call, Exchange, Handler } from './exchange.ts';
 import { RequestExchange } from './request-exchange.ts';
+import { checkHead, MAX_HEADERS } from './request-head.ts';
 import { send } from './send.ts';
+import { SlowBodies } from './slow-bodies.ts';
 import { finishBody } from './unread-body.ts';
 
 export interface ServerOptions {
@@ -27,19 +30,20 @@ export interface ServerOptions {
   onBug(error: unknown, exchange: { readonly requestId: string }): void;
 }
 
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
-const MAX_HEADERS = 100;
 
 export class HttpServer {
   readonly #options: ServerOptions;
   readonly #servers: Server[];
   readonly #sockets = new Set<Socket>();
+  readonly #broken = new BrokenRequests();
+  readonly #slow: SlowBodies;
   #draining = false;
   #active = 0;
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    this.#slow = new SlowBodies(options.bodyIdleTimeoutMs);
     this.#servers = options.ports.map(() => this.#create());
   }
 
@@ -66,6 +70,7 @@ export class HttpServer {
     for (const server of this.#servers) server.closeAllConnections();
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(closed);
+    this.#slow.stop();
   }
 
   get draining(): boolean {
@@ -81,7 +86,7 @@ export class HttpServer {
       requestTimeout: 0,
       keepAliveTimeout: options.idleTimeoutMs,
       connectionsCheckingInterval: 2000,
-      requireHostHeader: true,
+      requireHostHeader: false,
       noDelay: true,
       highWaterMark: 256 * 1024,
     });
@@ -97,19 +102,17 @@ export class HttpServer {
     };
     server.on('request', serve(false));
     server.on('checkContinue', serve(true));
-    server.on('checkExpectation', (_request, response: ServerResponse) => {
-      response.writeHead(417, { 'Content-Type': 'application/json', Connection: 'close' });
-      response.end(
-        JSON.stringify({ errors: [{ status: 417, message: 'Only "Expect: 100-continue" is understood.' }] }),
-      );
-    });
-    server.on('clientError', refuseBrokenRequest);
+    server.on('checkExpectation', serve(false));
+    server.on('clientError', (error, socket) => this.#broken.refuse(error, socket as Socket));
+    server.on('connect', (_request, socket) => this.#broken.refuseTunnel(socket as Socket));
     return server;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, expects: boolean): Promise<void> {
     const startedAt = performance.now();
     this.#active += 1;
+    this.#broken.add(request, response);
+    this.#slow.add(request);
     const requestId = idOf(request);
     let exchange: Exchange | undefined;
     let call: Call | undefined;
@@ -173,9 +176,10 @@ export class HttpServer {
     if (response.destroyed || request.socket.destroyed) return;
     try {
       const known = error instanceof AppError ? error : this.#bugOrDisconnect(error, requestId);
-      const status = STATUS[known.code as keyof typeof STATUS] ?? 500;
+      const status = (known.detail['status'] as number | undefined) ?? STATUS[known.code];
       const retryAfter = known.detail['retryAfterSeconds'] ?? (status === 503 ? 5 : undefined);
       if (retryAfter !== undefined) response.setHeader('Retry-After', String(retryAfter));
+      if (known.detail['closes'] === true) response.setHeader('Connection', 'close');
       finishBody(request, response, context.expects);
       const isBug = !(error instanceof AppError);
       const reply = call && !isBug ? call.fail(known, status) : plainFailure(known, isBug ? 500 : status, requestId);
@@ -216,55 +220,16 @@ function idOf(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-/** What Node's parser lets pass but two readers could understand differently. */
-function checkHead(request: IncomingMessage): void {
-  const { rawHeaders } = request;
-  if (rawHeaders.length > MAX_HEADERS * 2) {
-    throw new AppError('invalid', `More than ${MAX_HEADERS} headers were sent.`, { status: 431 });
-  }
-  let hosts = 0;
-  let authorizations = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
-    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations += 1;
-  }
-  if (hosts > 1) throw new AppError('invalid', 'The request has more than one Host header.');
-  if (authorizations > 1) throw new AppError('invalid', 'The request has more than one Authorization header.');
-  if (!METHODS.has(request.method ?? '')) {
-    throw new AppError('not_supported', 'This method is not supported.', {
-      headers: { Allow: [...METHODS].join(', ') },
-    });
-  }
-}
-
 /** The client went away: nobody is left to be told. */
 function isDisconnect(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return (
     code === 'ECONNRESET' ||
+    code === 'ECANCELED' ||
     code === 'EPIPE' ||
     code === 'ERR_STREAM_PREMATURE_CLOSE' ||
     code === 'ERR_STREAM_DESTROYED' ||
     code === 'ABORT_ERR' ||
     (error instanceof Error && error.name === 'AbortError')
-  );
-}
-
-const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'The headers are too large.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time.'],
-};
-
-function refuseBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'The request is not valid HTTP/1.1.'];
-  const body = JSON.stringify({ errors: [{ status, message }] });
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
   );
 }

@@ -13,7 +13,8 @@ export function finishBody(request: IncomingMessage, response: ServerResponse, e
   const length = Number(request.headers['content-length'] ?? Number.NaN);
   const chunked = request.headers['transfer-encoding'] !== undefined;
   if (!chunked && !(length > 0)) return;
-  if (!chunked && length <= DRAIN_BYTES && !expectsContinue) return;
+  const closing = response.hasHeader('Connection');
+  if (!chunked && length <= DRAIN_BYTES && !expectsContinue && !closing) return;
   response.setHeader('Connection', 'close');
   // A client that waits for `100 Continue` has sent nothing yet.
   response.once('finish', () => (expectsContinue ? request.socket.end() : linger(request)));

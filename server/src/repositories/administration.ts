@@ -5,9 +5,15 @@ import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import { clip, parseRepoKey, type RepoKey } from '../core/ids.ts';
 import { reviewBlobs } from '../db/blobs.ts';
-import type { Database } from '../db/database.ts';
+import { type Database, lockScope } from '../db/database.ts';
 import { deleteAllNodes } from '../db/nodes.ts';
-import { createRepository, deleteRepository, listRepositories, type RepositoryRow } from '../db/repositories.ts';
+import {
+  createRepository,
+  deleteRepository,
+  listRepositories,
+  type RepositoryRow,
+  updateRepository,
+} from '../db/repositories.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { RepositoryDirectory } from './directory.ts';
 
@@ -27,6 +33,7 @@ export interface NewRepository {
 }
 
 const DELETE_BATCH = 2000;
+const MAX_EMPTYINGS = 10;
 
 export class Administration {
   readonly #deps: AdministrationDeps;
@@ -65,6 +72,7 @@ export class Administration {
     }
     format.checkKey?.(key);
     await this.#deps.database.transaction(async (tx) => {
+      await lockScope(tx, 'repositories');
       const taken = (await listRepositories(tx)).find((row) => row.key.toLowerCase() === key.toLowerCase());
       if (taken) throw new AppError('conflict', `There is a repository "${taken.key}" already.`);
       const row = { key, rclass: 'local', packageType: request.packageType, config: request.config ?? {} } as const;
@@ -75,24 +83,60 @@ export class Administration {
     return key;
   }
 
+  /** Changes the settings that are named and keeps the others. */
+  async update(key: string, settings: Readonly<Record<string, unknown>>, by: string): Promise<void> {
+    await this.#deps.database.transaction(async (tx) => {
+      await lockScope(tx, 'repositories');
+      const row = (await listRepositories(tx)).find((candidate) => candidate.key === key);
+      if (!row) throw unknownRepository(key);
+      await updateRepository(tx, row.id, { ...row.config, ...settings }, Date.now());
+      await this.#deps.events.append(tx, [{ type: 'repository.updated', repo: row.key }], by);
+    });
+    await this.#deps.repositories.reload();
+  }
+
   /** Deletes a repository with all it holds, a batch of files at a time; interrupted, it can be deleted again. */
   async delete(key: string, by: string): Promise<void> {
-    const { database, events, accounts, repositories } = this.#deps;
+    const { database } = this.#deps;
     const row = (await this.list()).find((candidate) => candidate.key === key);
-    if (!row) throw new AppError('not_found', `There is no repository "${clip(key)}".`);
+    if (!row) throw unknownRepository(key);
+    for (let attempt = 1; ; attempt++) {
+      await this.#empty(row);
+      try {
+        await this.#remove(row, by);
+        break;
+      } catch (error) {
+        // Somebody deployed between the last batch and the end.
+        if (!database.dialect.isForeignKeyViolation(error) || attempt === MAX_EMPTYINGS) throw error;
+      }
+    }
+    await this.#deps.repositories.reload();
+  }
+
+  async #empty(row: RepositoryRow): Promise<void> {
+    const { database } = this.#deps;
     for (;;) {
       const lost = await database.transaction(async (tx) => {
         const digests = await deleteAllNodes(tx, row.id, DELETE_BATCH);
         await reviewBlobs(tx, digests.sha256, Date.now());
         return digests;
       });
-      if (lost.nodes < DELETE_BATCH) break;
+      if (lost.nodes < DELETE_BATCH) return;
+      // Other requests come first.
+      await new Promise(setImmediate);
     }
-    await database.transaction(async (tx) => {
+  }
+
+  #remove(row: RepositoryRow, by: string): Promise<void> {
+    const { database, events, accounts } = this.#deps;
+    return database.transaction(async (tx) => {
       await deleteRepository(tx, row.id);
       await forgetRepository(accounts, tx, row.key);
       await events.append(tx, [{ type: 'repository.deleted', repo: row.key }], by);
     });
-    await repositories.reload();
   }
+}
+
+function unknownRepository(key: string): AppError {
+  return new AppError('not_found', `There is no repository "${clip(key)}".`);
 }

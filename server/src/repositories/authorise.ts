@@ -96,6 +96,9 @@ export function authorise(leaf: LeafRepository, access: Access): Repository {
     async isFolder(path) {
       return access.mayList(path) && (await leaf.isFolder(path));
     },
+    async folder(path) {
+      return access.mayList(path) ? leaf.folder(path) : hidden(path);
+    },
     async find(packageName, digest) {
       const folder = packageFolder(packageName ?? '');
       return access.mayList(folder) ? leaf.find(packageName, digest, readable) : hidden(folder);
@@ -108,6 +111,11 @@ export function authorise(leaf: LeafRepository, access: Access): Repository {
     async children(folder, page) {
       if (!access.mayList(folder)) return hidden(folder) ?? [];
       return listReadable(leaf, access, folder, page);
+    },
+    async descendants(folder, page) {
+      if (!access.mayList(folder)) return hidden(folder) ?? { found: [], next: undefined };
+      const { found, next } = await leaf.descendants(folder, page);
+      return { found: found.filter((node) => (node.folder ? access.mayList(node.path) : readable(node.path))), next };
     },
     packages: (page) => packagesReadable(leaf, access, page),
     async versionNames(packageName, page) {

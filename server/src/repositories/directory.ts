@@ -7,6 +7,7 @@ import type { Database } from '../db/database.ts';
 import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
 import { type AccessOptions, accessOf, authorise, type PermissionChecks } from './authorise.ts';
 import type { Access, LeafRepository } from './leaf.ts';
+import { type Limits, limitsOf } from './limits.ts';
 import { type LocalDeps, LocalRepository } from './local.ts';
 
 export interface DirectoryDeps extends LocalDeps {
@@ -18,9 +19,16 @@ export interface DirectoryDeps extends LocalDeps {
 /** Narrows what a caller may do beyond its permissions, such as by the scope of a short-lived token. */
 export type Narrowing = (access: Access, repo: RepoKey) => Access;
 
+interface Held {
+  readonly leaf: LeafRepository;
+  readonly limits: Limits | undefined;
+}
+
 export class RepositoryDirectory {
   readonly #deps: DirectoryDeps;
-  #leaves = new Map<string, LeafRepository>();
+  #held = new Map<string, Held>();
+  #started = 0;
+  #applied = 0;
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
@@ -28,41 +36,47 @@ export class RepositoryDirectory {
 
   /** Reads the repositories again; called at start and whenever one was created, changed or deleted. */
   async reload(): Promise<void> {
+    const turn = ++this.#started;
     const rows = await this.#deps.database.read((db) => listRepositories(db));
-    this.#leaves = new Map(rows.map((row) => [row.key, this.#leaf(row)]));
+    // What a reading that began later has found must not be undone by this one.
+    if (turn < this.#applied) return;
+    this.#applied = turn;
+    this.#held = new Map(
+      rows.map((row) => [row.key, { leaf: this.#leaf(row), limits: limitsOf(row.key, row.config) }]),
+    );
   }
 
   classOf(key: RepoKey): LeafRepository['rclass'] | undefined {
-    return this.#leaves.get(key)?.rclass;
+    return this.#held.get(key)?.leaf.rclass;
   }
 
   /** Whether there is such a repository, whoever asks: for decisions that show nothing to callers. */
   has(key: string): boolean {
-    return this.#leaves.has(key);
+    return this.#held.has(key);
   }
 
   /** The repository for this caller; undefined when there is none, or none it may know of. */
   get(key: string, principal: Principal, narrow?: Narrowing): Repository | undefined {
-    const leaf = this.#leaves.get(key);
-    if (!leaf) return undefined;
-    const access = this.#access(principal, leaf.key, narrow);
-    return isVisible(access) ? authorise(leaf, access) : undefined;
+    const held = this.#held.get(key);
+    return held && this.#bind(held, principal, narrow);
   }
 
   /** The repositories of these package types that the caller may know of, by key. */
   list(packageTypes: readonly string[], principal: Principal, narrow?: Narrowing): Repository[] {
     const found: Repository[] = [];
-    for (const leaf of this.#leaves.values()) {
-      if (!packageTypes.includes(leaf.packageType)) continue;
-      const access = this.#access(principal, leaf.key, narrow);
-      if (isVisible(access)) found.push(authorise(leaf, access));
+    for (const held of this.#held.values()) {
+      if (!packageTypes.includes(held.leaf.packageType)) continue;
+      const repo = this.#bind(held, principal, narrow);
+      if (repo) found.push(repo);
     }
     return found;
   }
 
-  #access(principal: Principal, key: RepoKey, narrow: Narrowing | undefined): Access {
-    const access = accessOf(this.#deps.permissions, principal, key, this.#deps.access);
-    return narrow ? narrow(access, key) : access;
+  #bind({ leaf, limits }: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
+    const permitted = accessOf(this.#deps.permissions, principal, leaf.key, this.#deps.access);
+    const narrowed = narrow ? narrow(permitted, leaf.key) : permitted;
+    if (!isVisible(narrowed)) return undefined;
+    return authorise(leaf, limits ? limits(narrowed) : narrowed);
   }
 
   #leaf(row: RepositoryRow): LeafRepository {

@@ -7,7 +7,9 @@ import type { Digest, Properties, RepoKey, RepoPath } from '../core/ids.ts';
 import type { Action } from '../core/principal.ts';
 import type {
   Asset,
+  DescendantPage,
   Entry,
+  Folder,
   Landed,
   PackageVersion,
   Page,
@@ -39,6 +41,7 @@ export interface LeafRepository {
   readonly settings: Readonly<Record<string, unknown>>;
   get(path: RepoPath): Promise<Asset | undefined>;
   isFolder(path: RepoPath): Promise<boolean>;
+  folder(path: RepoPath): Promise<Folder | undefined>;
   /** The first file of the package with these bytes whose path is accepted. */
   find(
     packageName: string | undefined,
@@ -47,6 +50,7 @@ export interface LeafRepository {
   ): Promise<Asset | undefined>;
   version(packageName: string, version: string): Promise<Asset | undefined>;
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]>;
+  descendants(folder: RepoPath, page: { readonly after?: RepoPath; readonly limit: number }): Promise<DescendantPage>;
   packages(page: Page): Promise<readonly string[]>;
   versionNames(packageName: string, page: Page): Promise<readonly VersionName[]>;
   versionsWith(

@@ -6,7 +6,9 @@ import type { UploadSessions } from '../blobs/uploads.ts';
 import type { Digest, Properties, RepoKey, RepoPath } from '../core/ids.ts';
 import type {
   Asset,
+  DescendantPage,
   Entry,
+  Folder,
   Landed,
   PackageVersion,
   Page,
@@ -18,6 +20,7 @@ import type {
 } from '../core/repository.ts';
 import { resolveDigest } from '../db/blobs.ts';
 import { type Database, lockScope } from '../db/database.ts';
+import { getFolder, listDescendants } from '../db/node-listings.ts';
 import { type FileRow, findFiles, getFile, getNode, getProperties, getVersionFile, listChildren } from '../db/nodes.ts';
 import { listPackages, listVersionNames, listVersionsWith } from '../db/package-versions.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
@@ -44,11 +47,13 @@ export class LocalRepository implements LeafRepository {
   readonly rclass = 'local';
   readonly settings: Readonly<Record<string, unknown>>;
   readonly #id: number;
+  readonly #createdAt: number;
   readonly #deps: LocalDeps;
 
   constructor(deps: LocalDeps, row: RepositoryRow) {
     this.#deps = deps;
     this.#id = row.id;
+    this.#createdAt = row.createdAt;
     this.key = row.key;
     this.packageType = row.packageType;
     this.settings = row.config;
@@ -61,6 +66,14 @@ export class LocalRepository implements LeafRepository {
   async isFolder(path: RepoPath): Promise<boolean> {
     if (path === '') return true;
     return (await this.#deps.database.read((db) => getNode(db, this.#id, path)))?.folder ?? false;
+  }
+
+  async folder(path: RepoPath): Promise<Folder | undefined> {
+    if (path === '') {
+      const [createdAt, by] = [new Date(this.#createdAt), '_system_'];
+      return { path, createdAt, createdBy: by, modifiedAt: createdAt, modifiedBy: by };
+    }
+    return this.#deps.database.read((db) => getFolder(db, this.#id, path));
   }
 
   async find(
@@ -86,6 +99,10 @@ export class LocalRepository implements LeafRepository {
 
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]> {
     return this.#deps.database.read((db) => listChildren(db, this.#id, folder, page));
+  }
+
+  descendants(folder: RepoPath, page: { readonly after?: RepoPath; readonly limit: number }): Promise<DescendantPage> {
+    return this.#deps.database.read((db) => listDescendants(db, this.#id, folder, page));
   }
 
   packages(page: Page): Promise<readonly string[]> {

@@ -1,0 +1,142 @@
+/** The REST API: one table of routes, one place that asks who calls and says what went wrong. */
+import type { Authentication, Authenticator } from '../auth/authenticator.ts';
+import { AppError } from '../core/errors.ts';
+import { ANONYMOUS, nameOf } from '../core/principal.ts';
+import type { Reply } from '../core/protocol.ts';
+import type { Call, Exchange } from '../http/exchange.ts';
+import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
+import { type GroupDeps, groupRoutes } from './groups.ts';
+import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
+import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
+import { RIGHTS, type Right, type Route } from './route.ts';
+import { type StorageDeps, storageRoutes } from './storage.ts';
+import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary.ts';
+import { type SystemDeps, systemRoutes } from './system.ts';
+import { type TokenDeps, tokenRoutes } from './tokens.ts';
+import { type UserDeps, userRoutes } from './users.ts';
+
+export type ApiDeps = SystemDeps &
+  RepositoryDeps &
+  UserDeps &
+  GroupDeps &
+  PermissionTargetDeps &
+  TokenDeps &
+  StorageDeps &
+  StorageSummaryDeps & {
+    readonly authenticator: Authenticator;
+    /** Brought up to date before a request asks for rights. */
+    readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
+    readonly anonymousAccess: boolean;
+  };
+
+const NOBODY: Authentication = { principal: ANONYMOUS, authenticated: false };
+
+/** Every address below these belongs to the API, whether there is a route or not. */
+const AREAS = [
+  ['artifactory', 'api'],
+  ['access', 'api'],
+];
+
+export class Api {
+  readonly #deps: ApiDeps;
+  readonly #table: RouteTable<Route>;
+
+  constructor(deps: ApiDeps) {
+    this.#deps = deps;
+    this.#table = new RouteTable(
+      register([
+        ...systemRoutes(deps),
+        ...repositoryRoutes(deps),
+        ...userRoutes(deps),
+        ...groupRoutes(deps),
+        ...permissionTargetRoutes(deps),
+        ...tokenRoutes(deps),
+        ...storageRoutes(deps),
+        ...storageSummaryRoutes(deps),
+      ]),
+    );
+  }
+
+  begin(exchange: Exchange): Call | undefined {
+    const { decoded } = exchange.target;
+    const segments = decoded.at(-1) === '' ? decoded.slice(0, -1) : decoded;
+    const match = this.#table.match(exchange.request.method ?? '', segments.join('/'));
+    if (!match && !AREAS.some(([context, api]) => segments[0] === context && segments[1] === api)) return undefined;
+    exchange.note.area = 'api';
+    const found = match && 'route' in match ? match.route : undefined;
+    return {
+      run: () => this.#run(exchange, match),
+      fail: (error, status) => failure(error, status, found?.renderFailure ?? rendererOf(segments[0])),
+    };
+  }
+
+  async #run(exchange: Exchange, match: RouteMatch<Route> | undefined): Promise<Reply> {
+    if (!match) {
+      await this.#admit(exchange, 'user');
+      throw new AppError('not_found', 'Not Found');
+    }
+    if (!('route' in match)) {
+      throw new AppError('not_supported', 'Method Not Allowed', { headers: { Allow: match.allow.join(', ') } });
+    }
+    const { route, params } = match;
+    const caller = await this.#admit(exchange, route.right);
+    return route.answer({
+      method: exchange.request.method ?? 'GET',
+      params,
+      query: new URLSearchParams(exchange.target.rawQuery),
+      caller,
+      exchange,
+      root: `${exchange.origin}/artifactory`,
+    });
+  }
+
+  async #admit(exchange: Exchange, right: Right): Promise<Authentication> {
+    if (right === 'none') return NOBODY;
+    const { permissions, authenticator, anonymousAccess } = this.#deps;
+    if (!permissions.isFresh) await permissions.refresh();
+    const caller = await authenticator.authenticate(exchange.request.headers, exchange.peer);
+    const { principal, authenticated } = caller;
+    exchange.note.principal = nameOf(principal);
+    if (!authenticated && !(right === 'reader' && anonymousAccess)) {
+      throw new AppError('unauthenticated', 'Authentication is required');
+    }
+    if (right === 'admin' && (principal.kind !== 'user' || !principal.admin || principal.scope)) {
+      throw new AppError('forbidden', 'Only an administrator may do this, and not with a token of narrower scope.');
+    }
+    return caller;
+  }
+}
+
+/** Refuses a route that does not say who may call it: what the types demand, checked once more before it is served. */
+export function register(routes: readonly Route[]): readonly Route[] {
+  for (const { right, pattern } of routes) {
+    if (!RIGHTS.includes(right)) throw new Error(`the route ${pattern} declares no right`);
+  }
+  return routes;
+}
+
+function failure(error: AppError, status: number, render: (error: AppError, status: number) => unknown): Reply {
+  return {
+    status,
+    json: render(error, status),
+    headers: {
+      ...(error.detail['headers'] as Record<string, string> | undefined),
+      ...(status === 401 && { 'WWW-Authenticate': 'Basic realm="Artifactory Realm"' }),
+    },
+  };
+}
+
+function rendererOf(context: string | undefined): (error: AppError, status: number) => unknown {
+  return (error, status) => ({
+    errors: [
+      {
+        status,
+        // The identity service names its errors besides.
+        ...(context === 'access' && { code: NAMES[status] ?? error.code.toUpperCase() }),
+        message: error.message,
+      },
+    ],
+  });
+}
+
+const NAMES: Readonly<Record<number, string>> = { 400: 'BAD_REQUEST', 401: 'UNAUTHORIZED' };
