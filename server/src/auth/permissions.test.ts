@@ -3,11 +3,13 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { RepoKey, RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action, ANONYMOUS, type Principal, type TokenScope } from '../core/principal.ts';
+import { Database } from '../db/database.ts';
 import type { PermissionTargetRow } from '../db/permission-targets.ts';
 import { SYSTEM } from './accounts.ts';
 import { putPermissionTarget } from './permission-targets.ts';
 import {
   CompiledPermissions,
+  PermissionIndex,
   type PermissionOptions,
   parseActions,
   parseTargetRepository,
@@ -284,11 +286,26 @@ describe('PermissionIndex', () => {
 
   it('does not take for new what was read before a change', async () => {
     await using identity = await testIdentity();
-    const { permissions } = identity;
-    const refreshed = permissions.refresh();
-    permissions.invalidate();
+    const { database, deps } = identity;
+    const ann = await identity.user('ann');
+    const gate = Promise.withResolvers<void>();
+    const reading = Promise.withResolvers<void>();
+    const slow = new Database(database.kysely, database.dialect);
+    slow.read = async (work) => {
+      const rows = await database.read(work);
+      reading.resolve();
+      await gate.promise;
+      return rows;
+    };
+    const index = new PermissionIndex({ database: slow }, options());
+    const refreshed = index.refresh();
+    await reading.promise;
+    const grants = [{ kind: 'user' as const, name: 'ann', actions: ['read' as const] }];
+    await putPermissionTarget(deps, { name: 't', repositories: ['libs'], includes: [], excludes: [], grants }, SYSTEM);
+    index.invalidate();
+    gate.resolve();
     await refreshed;
-    assert.ok(permissions.isFresh);
+    assert.equal(index.allows(ann, 'read', 'libs' as RepoKey, 'a' as RepoPath), true);
   });
 });
 

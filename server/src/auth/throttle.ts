@@ -94,7 +94,8 @@ export class LoginThrottle {
     if (succeeded) return this.#succeed(attempt);
     await this.#database.transaction(
       async (tx) => {
-        await lockScope(tx, `login ${attempt.range}`);
+        await lockScope(tx, `login from ${attempt.range}`);
+        if (account !== undefined) await lockScope(tx, `login to ${account}`);
         const standing = await this.#standing(tx, attempt);
         this.#refuse(standing);
         await this.#count(tx, attempt, standing);

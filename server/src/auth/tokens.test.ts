@@ -293,6 +293,16 @@ describe('reference tokens', () => {
     assert.ok(looksLikeToken('etp_x'));
   });
 
+  it('end when their row says, also while they are remembered', async () => {
+    await using identity = await testIdentity();
+    const ann = await identity.user('ann');
+    const request = { reference: true, signed: false, expiresInSeconds: 30 };
+    const { referenceToken = '' } = await createToken(identity.deps, request, ann);
+    await identity.authenticator.authenticate(bearer(referenceToken), PEER);
+    identity.time.ms += 30_000;
+    await assert.rejects(identity.authenticator.authenticate(bearer(referenceToken), PEER), /credentials/);
+  });
+
   it('are the same token as the signed one made with them', async () => {
     await using identity = await testIdentity();
     const ann = await identity.user('ann');

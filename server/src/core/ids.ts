@@ -39,8 +39,20 @@ const MAX_PATH_BYTES = 2048;
 const MAX_SEGMENT_BYTES = 255;
 const MAX_SEGMENTS = 128;
 
-/** Path prefixes the server answers itself, so a repository of that name could not be reached. */
-const RESERVED_KEYS = new Set(['api', 'v1', 'v2', 'ui', 'access', 'artifactory', 'webapp', 'repo', 'list', 'router']);
+/** Paths the server answers itself, where a repository could not be reached, and the word for all repositories. */
+const RESERVED_KEYS = new Set([
+  'any',
+  'api',
+  'v1',
+  'v2',
+  'ui',
+  'access',
+  'artifactory',
+  'webapp',
+  'repo',
+  'list',
+  'router',
+]);
 
 /** Takes 64 lower-case hex digits, refuses anything else as `invalid`. */
 export function parseSha256(text: string): Sha256 {

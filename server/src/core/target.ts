@@ -36,7 +36,8 @@ export function parseTarget(raw: string): Target {
 /** Decodes one segment once. */
 export function decodeSegment(segment: string): string {
   if (PLAIN.test(segment)) {
-    if (segment === '.' || segment === '..') throw dots(segment);
+    // What stands before a parameter may be dots too.
+    if (/^\.\.?(;|$)/.test(segment)) throw dots(segment.split(';', 1)[0] ?? '');
     return segment;
   }
   if (segment.includes('\\')) throw new AppError('invalid', 'The path holds a backslash, which is not allowed.');

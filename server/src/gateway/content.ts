@@ -23,6 +23,8 @@ export interface ContentDeps {
 
 const PREFIX = 'artifactory';
 const RESERVED = new Set(['api', 'webapp', 'ui']);
+/** How addresses of a file's properties end, in whatever case. */
+const PROPERTIES = /:properties$/i;
 
 export class ContentPlane {
   readonly #deps: ContentDeps;
@@ -109,6 +111,9 @@ class ContentCall implements Call {
     if (path === '') throw new AppError('invalid', 'The address names a repository but no file in it.');
     repo.require('deploy', path);
     const kind = format?.classify(path);
+    if (PROPERTIES.test(path)) {
+      throw new AppError('conflict', `"${clip(path)}" means the properties of a file, so no file can have that name.`);
+    }
     if (kind?.kind === 'reserved')
       throw new AppError('invalid', `"${clip(path)}" lies under a name that the server keeps for itself.`);
     if (!format?.plainPaths) {

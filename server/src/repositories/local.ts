@@ -20,9 +20,11 @@ import type {
 } from '../core/repository.ts';
 import { resolveDigest } from '../db/blobs.ts';
 import { type Database, lockScope } from '../db/database.ts';
+import { type FileRow, findFiles, getFile, getVersionFile } from '../db/files.ts';
 import { getFolder, listDescendants } from '../db/node-listings.ts';
-import { type FileRow, findFiles, getFile, getNode, getProperties, getVersionFile, listChildren } from '../db/nodes.ts';
+import { getNode, listChildren } from '../db/nodes.ts';
 import { listPackages, listVersionNames, listVersionsWith } from '../db/package-versions.ts';
+import { getProperties } from '../db/properties.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
 import type { EventLog } from '../events/event-log.ts';
 import { crashpoint } from '../lib/crashpoint.ts';

@@ -7,7 +7,6 @@ import type { Deposit, PackageVersion, PropertyValue, Tree, TreeFile, TreeNode }
 import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
 import type { Tx } from '../db/database.ts';
 import {
-  changeProperties,
   deleteNodes,
   ensureFolders,
   getNode,
@@ -21,6 +20,7 @@ import {
   touchNode,
 } from '../db/nodes.ts';
 import { listVersionsOf, listVersionsWith, renameVersion } from '../db/package-versions.ts';
+import { changeProperties } from '../db/properties.ts';
 import type { DomainEvent } from '../events/event-log.ts';
 import type { Access } from './leaf.ts';
 

@@ -135,7 +135,7 @@ for (const engine of ['dockerd20', 'dockerd29'] as const) {
         assert.deepEqual(await listTags(imagePath(`${engine}/tags`)), ['1', '1.0', 'latest']);
       });
 
-      test('searches the registry', async () => {
+      test('searches the registry', { skip: 'Docker searches by Registry V1, which is not served' }, async () => {
         const { stdout } = await docker('search', `${target.registry}/${engine}`);
         assert.ok(stdout.includes(`${engine}/built`), stdout);
       });
@@ -164,14 +164,15 @@ async function startEngine(client: Client, store: 'classic' | 'containerd'): Pro
   const socket = engineSocket(client);
   const own =
     store === 'classic'
-      ? // The key is a relic of signed manifests, which the engine writes into the system's folder by default.
-        ['--storage-driver', 'vfs', '--deprecated-key-path', join(client.folder, 'key.json')]
+      ? ['--storage-driver', 'vfs']
       : [
           ...['--containerd', containerdSocket(join(client.folder, 'containerd'))],
           ...['--storage-driver', 'native', '--feature', 'containerd-snapshotter=true'],
         ];
   const config = join(client.folder, 'daemon.json');
-  await writeFile(config, '{}');
+  // The key is a relic of signed manifests, which the classic engine writes into the system's folder otherwise.
+  const settings = store === 'classic' ? { 'deprecated-key-path': join(client.folder, 'key.json') } : {};
+  await writeFile(config, JSON.stringify(settings));
   const args = [
     ...['--config-file', config, '-H', `unix://${socket}`, '--pidfile', join(client.folder, 'docker.pid')],
     ...['--data-root', join(client.folder, 'data'), '--exec-root', join(client.folder, 'exec')],

@@ -1,0 +1,122 @@
+/** Files joined with their bytes: what serving them needs, in one query. */
+import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
+import type { Db } from './database.ts';
+import { prepared } from './prepared.ts';
+
+/** A file with all that is needed to serve it. */
+export interface FileRow {
+  readonly nodeId: number;
+  readonly path: RepoPath;
+  readonly package: string | undefined;
+  readonly etag: string | undefined;
+  readonly mediaType: string;
+  readonly size: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly modifiedAt: number;
+  readonly modifiedBy: string;
+  readonly sha256: Sha256;
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
+  readonly storeKey: string | undefined;
+  readonly bytes: Buffer | undefined;
+}
+
+const FILE_COLUMNS = [
+  'node.id',
+  'node.parent',
+  'node.name',
+  'node.package',
+  'node.etag',
+  'node.media_type',
+  'node.size',
+  'node.created_at',
+  'node.created_by',
+  'node.modified_at',
+  'node.modified_by',
+  'blob.sha256',
+  'blob.sha1',
+  'blob.md5',
+  'blob.store_key',
+  'blob_content.bytes',
+] as const;
+
+function files(db: Db) {
+  return db
+    .selectFrom('node')
+    .innerJoin('blob', 'blob.sha256', 'node.sha256')
+    .leftJoin('blob_content', 'blob_content.sha256', 'blob.sha256')
+    .select(FILE_COLUMNS);
+}
+
+type FileRecord = NonNullable<Awaited<ReturnType<ReturnType<typeof files>['executeTakeFirst']>>>;
+
+function fileRow(row: FileRecord): FileRow {
+  return {
+    nodeId: row.id,
+    path: joinPath(row.parent, row.name),
+    package: row.package ?? undefined,
+    etag: row.etag ?? undefined,
+    mediaType: row.media_type ?? 'application/octet-stream',
+    size: row.size,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    modifiedAt: row.modified_at,
+    modifiedBy: row.modified_by,
+    sha256: row.sha256 as Sha256,
+    sha1: row.sha1 ?? undefined,
+    md5: row.md5 ?? undefined,
+    storeKey: row.store_key ?? undefined,
+    bytes: row.bytes === null ? undefined : Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength),
+  };
+}
+
+const selectFile = prepared(3, (db, repoId: number, parent: string, name: string) =>
+  files(db).where('node.repo_id', '=', repoId).where('node.parent', '=', parent).where('node.name', '=', name),
+);
+
+export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<FileRow | undefined> {
+  const { parent, name } = splitPath(path);
+  const [row] = await selectFile(db, repoId, parent, name);
+  return row && fileRow(row);
+}
+
+const selectHolders = prepared(4, (db, sha256: string, repoId: number, packageName: string, limit: number) =>
+  files(db)
+    .where('node.sha256', '=', sha256)
+    .where('node.repo_id', '=', repoId)
+    .where('node.package', '=', packageName)
+    .limit(limit),
+);
+
+/** Files with these bytes in no order, of one package or, without a name, of any. */
+export async function findFiles(
+  db: Db,
+  repoId: number,
+  packageName: string | undefined,
+  sha256: Sha256,
+  limit: number,
+): Promise<FileRow[]> {
+  if (packageName !== undefined) return (await selectHolders(db, sha256, repoId, packageName, limit)).map(fileRow);
+  const anywhere = files(db).where('node.sha256', '=', sha256).where('node.repo_id', '=', repoId).limit(limit);
+  return (await anywhere.execute()).map(fileRow);
+}
+
+const selectVersionFile = prepared(3, (db, repoId: number, name: string, version: string) =>
+  files(db)
+    .innerJoin('package_version', 'package_version.node_id', 'node.id')
+    .where('package_version.repo_id', '=', repoId)
+    .where('package_version.name', '=', name)
+    .where('package_version.version', '=', version),
+);
+
+/** The lead file of a package version. */
+export async function getVersionFile(
+  db: Db,
+  repoId: number,
+  name: string,
+  version: string,
+): Promise<FileRow | undefined> {
+  const [row] = await selectVersionFile(db, repoId, name, version);
+  return row && fileRow(row);
+}

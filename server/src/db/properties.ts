@@ -1,0 +1,43 @@
+/** Rows of properties: a key of a node with one or more values. */
+import type { Properties } from '../core/ids.ts';
+import { chunks } from './blobs.ts';
+import type { Db, Tx } from './database.ts';
+
+export async function getProperties(db: Db, nodeId: number): Promise<Properties> {
+  const rows = await db
+    .selectFrom('property')
+    .select(['key', 'value'])
+    .where('node_id', '=', nodeId)
+    .orderBy('key')
+    .orderBy('value')
+    .execute();
+  const properties: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  for (const { key, value } of rows) {
+    properties[key] ??= [];
+    properties[key].push(value);
+  }
+  return properties;
+}
+
+export async function replaceProperties(tx: Tx, nodeId: number, properties: Properties): Promise<void> {
+  await tx.deleteFrom('property').where('node_id', '=', nodeId).execute();
+  await addProperties(tx, nodeId, properties);
+}
+
+/** Sets the named properties to the given values and leaves the others. */
+export async function changeProperties(
+  tx: Tx,
+  nodeId: number,
+  change: { readonly set?: Properties; readonly remove?: readonly string[] },
+): Promise<void> {
+  const keys = [...Object.keys(change.set ?? {}), ...(change.remove ?? [])];
+  if (keys.length > 0) await tx.deleteFrom('property').where('node_id', '=', nodeId).where('key', 'in', keys).execute();
+  if (change.set) await addProperties(tx, nodeId, change.set);
+}
+
+async function addProperties(tx: Tx, nodeId: number, properties: Properties): Promise<void> {
+  const rows = Object.entries(properties).flatMap(([key, values]) =>
+    [...new Set(values)].map((value) => ({ node_id: nodeId, key, value })),
+  );
+  for (const chunk of chunks(rows)) await tx.insertInto('property').values(chunk).execute();
+}
