@@ -1,5 +1,5 @@
 /** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
-import type { RepoPath } from './ids.ts';
+import type { Digest, RepoPath } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
 
 /** How a path reads. Every decision a repository class takes follows from this. */
@@ -15,6 +15,8 @@ export interface Mount {
   readonly after: string;
   /** Whether the repository may be bound by host name or port instead of by the path. */
   readonly bindable?: boolean;
+  /** Routes of this mount that name no repository; those of the format without it. */
+  readonly serviceRoutes?: readonly Route<ServiceContext>[];
 }
 
 export interface Format {
@@ -25,6 +27,8 @@ export interface Format {
   classify(path: RepoPath): PathKind;
   /** Refuses, as `invalid`, a key that its clients could not address. */
   checkKey?(key: string): void;
+  /** What the lead file of a version names and is useless without, all of it in the same package. */
+  references?(bytes: Buffer, mediaType: string): readonly Digest[];
   readonly routes: readonly Route[];
   /** Routes below a mount that name no repository: ping, token, catalogue. */
   readonly serviceRoutes?: readonly Route<ServiceContext>[];

@@ -52,14 +52,10 @@ export interface Links {
   readonly mount: string;
 }
 
-/** Signs in callers of a protocol that has its own token dance. */
+/** Issues tokens for a protocol that has its own token dance. */
 export interface TokenIssuer {
-  /** A short-lived token for the caller of this request, for this audience. */
+  /** A short-lived token for the caller, for this audience. */
   issue(options: { readonly audience: string; readonly access: readonly TokenAccess[] }): Promise<IssuedToken>;
-  /** Who the request's credentials say the caller is; throws `unauthenticated` when they are wrong. */
-  readonly callerName: string | undefined;
-  /** Checks a user name and password that came in a body instead of a header. */
-  withPassword(name: string, password: string): Promise<TokenIssuer>;
 }
 
 export interface TokenAccess {
@@ -90,6 +86,8 @@ export interface ServiceContext {
   readonly links: Links;
   readonly authenticated: boolean;
   readonly tokens: TokenIssuer;
+  /** The same for a caller whose name and password came in the body; throws `unauthenticated` when they are wrong. */
+  signIn(name: string, password: string): Promise<ServiceContext>;
   /** The one repository that the host name, the port or the path stands for, where it does. */
   readonly bound: Repository | undefined;
   /** Repositories of this package type that the caller may see, by key. */
@@ -114,7 +112,7 @@ export interface Route<Context = ProtocolContext> {
 export interface Failure {
   readonly error: AppError;
   readonly status: number;
-  readonly request: { readonly method: string; readonly path: string };
+  readonly request: { readonly method: string; readonly path: string; readonly query: URLSearchParams };
   readonly links: Links;
   readonly authenticated: boolean;
   /** Whether the credentials that were sent were refused, as against not sufficing. */

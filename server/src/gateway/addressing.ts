@@ -4,6 +4,7 @@ import type { Target } from '../core/target.ts';
 
 export interface Addressed {
   readonly format: Format;
+  readonly of: Mount;
   /** Key of the repository; undefined for routes that name none. */
   readonly key: string | undefined;
   /** Path prefix of the mount as the client wrote it. */
@@ -49,19 +50,20 @@ function addressMount(
 ): Addressed | undefined {
   const boundKey = mount.bindable ? boundRepository(bindings, from.host, from.localPort) : undefined;
   if (boundKey !== undefined) {
-    return { format, key: boundKey, mount: mount.before, path: rest.join('/'), bound: true };
+    return { format, of: mount, key: boundKey, mount: mount.before, path: rest.join('/'), bound: true };
   }
   const [key, ...inside] = rest;
   if (mount.after !== '') {
     const path = below(inside, mount.after);
     if (key === undefined || !path) return undefined;
-    return { format, key, mount: `${mount.before}/${key}${mount.after}`, path: path.join('/'), bound: true };
+    return { format, of: mount, key, mount: `${mount.before}/${key}${mount.after}`, path: path.join('/'), bound: true };
   }
-  const isService = rest.length <= 1 || format.serviceRoutes?.some((route) => route.pattern === rest.join('/'));
+  const service = mount.serviceRoutes ?? format.serviceRoutes;
+  const isService = rest.length <= 1 || service?.some((route) => route.pattern === rest.join('/'));
   if (isService || key === undefined) {
-    return { format, key: undefined, mount: mount.before, path: rest.join('/'), bound: false };
+    return { format, of: mount, key: undefined, mount: mount.before, path: rest.join('/'), bound: false };
   }
-  return { format, key, mount: `${mount.before}/${key}`, path: inside.join('/'), bound: false };
+  return { format, of: mount, key, mount: `${mount.before}/${key}`, path: inside.join('/'), bound: false };
 }
 
 function boundRepository(bindings: Bindings, host: string, port: number): string | undefined {

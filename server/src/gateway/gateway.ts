@@ -2,7 +2,7 @@
 
 import type { Authentication, Authenticator } from '../auth/authenticator.ts';
 import { AppError } from '../core/errors.ts';
-import type { Format } from '../core/format.ts';
+import type { Format, Mount } from '../core/format.ts';
 import { clip } from '../core/ids.ts';
 import { nameOf } from '../core/principal.ts';
 import {
@@ -15,7 +15,6 @@ import {
   type Route,
   type ServiceContext,
   type TokenAccess,
-  type TokenIssuer,
 } from '../core/protocol.ts';
 import type { Repository } from '../core/repository.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
@@ -38,41 +37,44 @@ export interface GatewayDeps {
   ): Promise<{ readonly token: string; readonly expiresInSeconds: number; readonly issuedAt: Date }>;
 }
 
-interface FormatRoutes {
+interface MountRoutes {
   readonly routes: RouteTable<Route>;
   readonly service: RouteTable<Route<ServiceContext>>;
 }
 
 export class Gateway {
   readonly #deps: GatewayDeps;
-  readonly #tables: ReadonlyMap<Format, FormatRoutes>;
+  readonly #tables = new Map<Mount, MountRoutes>();
 
   constructor(deps: GatewayDeps) {
     this.#deps = deps;
-    this.#tables = new Map(
-      deps.formats.map((format) => [
-        format,
-        { routes: new RouteTable(format.routes), service: new RouteTable(format.serviceRoutes ?? []) },
-      ]),
-    );
+    for (const format of deps.formats) {
+      const routes = new RouteTable(format.routes);
+      const common = new RouteTable(format.serviceRoutes ?? []);
+      for (const mount of format.mounts) {
+        const service = mount.serviceRoutes ? new RouteTable(mount.serviceRoutes) : common;
+        this.#tables.set(mount, { routes, service });
+      }
+    }
   }
 
   /** The call that answers the request, if it is package traffic in a format's own protocol. */
   begin(exchange: Exchange): Call | undefined {
     const addressed = addressFormat(this.#deps.formats, this.#deps.bindings, exchange);
-    return addressed && new FormatCall(this.#deps, this.#tables, exchange, addressed);
+    const routes = addressed && this.#tables.get(addressed.of);
+    return routes && new FormatCall(this.#deps, routes, exchange, addressed);
   }
 }
 
 class FormatCall implements Call {
   readonly #deps: GatewayDeps;
-  readonly #tables: ReadonlyMap<Format, FormatRoutes>;
+  readonly #tables: MountRoutes;
   readonly #exchange: Exchange;
   readonly #addressed: Addressed;
   readonly #links: Links;
   #authentication: Authentication | undefined;
 
-  constructor(deps: GatewayDeps, tables: ReadonlyMap<Format, FormatRoutes>, exchange: Exchange, addressed: Addressed) {
+  constructor(deps: GatewayDeps, tables: MountRoutes, exchange: Exchange, addressed: Addressed) {
     this.#deps = deps;
     this.#tables = tables;
     this.#exchange = exchange;
@@ -85,7 +87,7 @@ class FormatCall implements Call {
 
   async run(): Promise<Reply> {
     const { request, peer, note } = this.#exchange;
-    const { format, key, path } = this.#addressed;
+    const { key, path } = this.#addressed;
     const { permissions, authenticator } = this.#deps;
     if (!permissions.isFresh) await permissions.refresh();
     const authentication = await authenticator.authenticate(request.headers, peer, {
@@ -93,7 +95,7 @@ class FormatCall implements Call {
     });
     this.#authentication = authentication;
     note.principal = nameOf(authentication.principal);
-    const tables = this.#tables.get(format) as FormatRoutes;
+    const tables = this.#tables;
     const method = request.method ?? 'GET';
     const found = key === undefined ? undefined : tables.routes.match(method, path);
     if (found && 'route' in found) {
@@ -120,7 +122,11 @@ class FormatCall implements Call {
     const failure: Failure = {
       error,
       status,
-      request: { method: this.#exchange.request.method ?? 'GET', path },
+      request: {
+        method: this.#exchange.request.method ?? 'GET',
+        path,
+        query: new URLSearchParams(this.#exchange.target.rawQuery),
+      },
       links: this.#links,
       authenticated: this.#broughtCredentials,
       badCredentials: error.detail['badCredentials'] === true,
@@ -172,22 +178,15 @@ class FormatCall implements Call {
     return {
       links: this.#links,
       authenticated: this.#broughtCredentials,
-      tokens: this.#tokens(authentication),
+      tokens: { issue: (options) => this.#deps.issueToken(authentication, options) },
+      signIn: async (name, password) => {
+        const signedIn = await this.#deps.authenticator.loginWithPassword(name, password, this.#exchange.peer);
+        this.#exchange.note.principal = nameOf(signedIn.principal);
+        return this.#serviceContext(signedIn);
+      },
       bound: bound && key !== undefined ? get(key) : undefined,
       repositories: async () => repositories.list(format.packageTypes, principal),
       repository: async (wanted) => get(wanted),
-    };
-  }
-
-  #tokens(authentication: Authentication): TokenIssuer {
-    return {
-      callerName: authentication.authenticated ? nameOf(authentication.principal) : undefined,
-      issue: (options) => this.#deps.issueToken(authentication, options),
-      withPassword: async (name, password) => {
-        const signedIn = await this.#deps.authenticator.loginWithPassword(name, password, this.#exchange.peer);
-        this.#exchange.note.principal = nameOf(signedIn.principal);
-        return this.#tokens(signedIn);
-      },
     };
   }
 

@@ -5,8 +5,10 @@ import type { ProtocolRequest, Reply, ServiceContext } from '../../core/protocol
 import { deleteBlob, getBlob, type LeaseRules } from './blobs.ts';
 import { renderFailure } from './errors.ts';
 import { listAllImages, listImages, listReferrers, listTags } from './listings.ts';
+import { parseManifest } from './manifest.ts';
 import { deleteManifest, getManifest, type ManifestSettings, putManifest } from './manifests.ts';
 import { checkKey, INDEX, MANIFEST } from './names.ts';
+import { SEARCH_ROUTES } from './search.ts';
 import { getToken, postToken } from './token.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
@@ -18,6 +20,7 @@ export function defineDocker(settings: DockerSettings): Format {
     mounts: [
       { before: '/v2', after: '', bindable: true },
       { before: '/artifactory/api/docker', after: '/v2' },
+      { before: '/v1', after: '', bindable: true, serviceRoutes: SEARCH_ROUTES },
     ],
     checkKey,
     classify(path) {
@@ -25,6 +28,7 @@ export function defineDocker(settings: DockerSettings): Format {
       const byDigest = /(^|\/)sha256:[0-9a-f]{64}\//.test(path);
       return { kind: 'artifact', mutable: (name === MANIFEST || name === INDEX) && !byDigest };
     },
+    references: (bytes, mediaType) => parseManifest(bytes, mediaType, { acceptUnknown: true }).required,
     commonHeaders: { 'Docker-Distribution-Api-Version': 'registry/2.0' },
     renderFailure,
     routes: [

@@ -8,7 +8,6 @@ import {
   type Reply,
   type ServiceContext,
   type TokenAccess,
-  type TokenIssuer,
 } from '../../core/protocol.ts';
 
 const MAX_SCOPE_TEXT = 8192;
@@ -17,7 +16,7 @@ const MAX_FORM_BYTES = 64 * 1024;
 
 export async function getToken(request: ProtocolRequest, context: ServiceContext): Promise<Reply> {
   const { query } = request;
-  return answer(context, context.tokens, query.get('service'), query.getAll('scope'));
+  return answer(context, query.get('service'), query.getAll('scope'));
 }
 
 /** Grant `password`; there are no refresh tokens to be redeemed here. */
@@ -34,20 +33,15 @@ export async function postToken(request: ProtocolRequest, context: ServiceContex
   if (grant !== 'password') {
     return oauthError('unsupported_grant_type', 'The grant type must be "password".');
   }
-  const tokens = await context.tokens.withPassword(form.get('username') ?? '', form.get('password') ?? '');
-  return answer(context, tokens, form.get('service'), form.getAll('scope'));
+  const signedIn = await context.signIn(form.get('username') ?? '', form.get('password') ?? '');
+  return answer(signedIn, form.get('service'), form.getAll('scope'));
 }
 
 function oauthError(error: string, description: string): Reply {
   return { status: 400, json: { error, error_description: description } };
 }
 
-async function answer(
-  context: ServiceContext,
-  tokens: TokenIssuer,
-  service: string | null,
-  scopes: readonly string[],
-): Promise<Reply> {
+async function answer(context: ServiceContext, service: string | null, scopes: readonly string[]): Promise<Reply> {
   const audience = audienceOf(context.links.origin);
   if (service !== null && service !== '' && service !== audience) {
     throw new AppError('invalid', `Tokens for another service than "${audience}" are not issued here.`);
@@ -55,7 +49,7 @@ async function answer(
   const access = await grant(context, parseScopes(scopes));
   // Inside the token a name always begins with the repository's key, however the client addressed it.
   const prefix = context.bound && context.links.mount === '/v2' ? `${context.bound.key}/` : '';
-  const issued = await tokens.issue({
+  const issued = await context.tokens.issue({
     audience,
     access: access.map((entry) => (entry.type === 'repository' ? { ...entry, name: prefix + entry.name } : entry)),
   });

@@ -217,9 +217,7 @@ async function findIn(context: ProtocolContext, from: string, digest: Digest): P
   const found = await findFrom(await context.repositories(), context.repo, from, digest);
   if (found) return found;
   if (await findFrom(await context.repositoriesOfCaller(), undefined, from, digest)) {
-    throw new AppError('unauthenticated', 'The token does not cover the repository to mount from.', {
-      scopes: [`repository:${from}:pull`],
-    });
+    throw new AppError('unauthenticated', 'The token does not cover the repository to mount from.');
   }
   return undefined;
 }
