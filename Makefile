@@ -1,7 +1,5 @@
 # Every target sets up what it needs; nothing has to be installed by hand but Node, npm and make.
 NODE := node_modules/.bin/node
-export UV_THREADPOOL_SIZE ?= 8
-export NODE_COMPILE_CACHE ?= $(CURDIR)/node_modules/.cache/entrepot
 
 .PHONY: run test test-clients test-faults bench check format
 
@@ -10,7 +8,7 @@ node_modules/.package-lock.json: package-lock.json package.json server/package.j
 	@touch $@
 
 run: node_modules/.package-lock.json
-	@exec $(NODE) server/src/main.ts serve
+	@exec ./entrepot serve
 
 check: node_modules/.package-lock.json
 	node_modules/.bin/biome ci --error-on-warnings .

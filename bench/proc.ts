@@ -26,6 +26,13 @@ export function readMemory(rootPid: number): Memory {
   return { rssMb: rssKb / 1024, peakMb: peakKb / 1024 };
 }
 
+/** Time all processors of the machine spent on anything. */
+export function readMachineCpuSeconds(): number {
+  const fields = readOptional('/proc/stat').split('\n', 1)[0]?.split(/ +/).slice(1).map(Number) ?? [];
+  // user, nice, system, idle, iowait, irq, softirq; guests are in user already.
+  return [0, 1, 2, 5, 6].reduce((sum, index) => sum + (fields[index] ?? 0), 0) / ticksPerSecond;
+}
+
 function listTree(rootPid: number): readonly number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {

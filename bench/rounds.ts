@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import { flushDisk } from './disk.ts';
 import type { Job, JobResult } from './load/protocol.ts';
 import type { MeasureName } from './options.ts';
-import { readCpuSeconds } from './proc.ts';
+import { readCpuSeconds, readMachineCpuSeconds } from './proc.ts';
 import type { Row, Verdict } from './report.ts';
 import { median, spreadOf } from './stats.ts';
 import type { Target } from './targets/target.ts';
@@ -16,6 +16,8 @@ export type Sample = {
   readonly gigabytes: number;
   readonly cpuSeconds: number;
   readonly clientCores: number;
+  /** Cores that neither the server nor the clients used: the kernel's own work, and whatever else runs here. */
+  readonly otherCores: number;
   readonly result: JobResult;
 };
 
@@ -30,13 +32,21 @@ export type Rounds = {
 
 // Work that a server leaves for after its reply still belongs to the round.
 const settleMs = 50;
+// The kernel's own threads need some of this for writing to the disk.
+const disturbedCores = 0.3;
 
 /** Runs a job once and measures the server's and the clients' part of it. */
 export async function measureJob(ctx: Context, target: Target, job: Job): Promise<Sample> {
   let cpuBefore = 0;
+  let machineBefore = 0;
+  let machineSeconds = 0;
   const [result] = await ctx.pool.run([job], {
     before: () => {
       cpuBefore = readCpuSeconds(target.pid);
+      machineBefore = readMachineCpuSeconds();
+    },
+    after: () => {
+      machineSeconds = readMachineCpuSeconds() - machineBefore;
     },
   });
   if (result === undefined) throw new Error('The job gave no result');
@@ -50,6 +60,7 @@ export async function measureJob(ctx: Context, target: Target, job: Job): Promis
     gigabytes: result.bytes / 1e9,
     cpuSeconds,
     clientCores: result.clientCpuMs / 1000 / seconds,
+    otherCores: Math.max(0, (machineSeconds - cpuSeconds - result.clientCpuMs / 1000) / seconds),
     result,
   };
 }
@@ -106,9 +117,16 @@ export function buildRow(samples: Samples, options: RowOptions): Row {
       subject: median(samples.subject.map((sample) => sample.clientCores)),
       baseline: median(samples.baseline.map((sample) => sample.clientCores)),
     },
+    ...noteDisturbance(samples),
     rounds: { subject, baseline },
     errors,
   };
+}
+
+/** Says so when something else than the measured took part of the machine. */
+function noteDisturbance(samples: Samples): { readonly note?: string } {
+  const others = median([...samples.subject, ...samples.baseline].map((sample) => sample.otherCores));
+  return others < disturbedCores ? {} : { note: `disturbed: others used ${others.toFixed(1)} cores` };
 }
 
 export function judgeAtLeast(value: number, wanted: number): Verdict {

@@ -18,14 +18,14 @@ import { openFsDriver } from './blobs/drivers/fs.ts';
 import { openS3Driver } from './blobs/drivers/s3.ts';
 import { removeLeftovers } from './blobs/leftovers.ts';
 import { BlobStore } from './blobs/store.ts';
-import { sweep } from './blobs/sweep.ts';
+import { type SweepResult, sweep } from './blobs/sweep.ts';
 import { UploadSessions } from './blobs/uploads.ts';
+import { lockData } from './cli/server-lock.ts';
 import { addressRanges } from './config/fields.ts';
 import type { Config } from './config/load.ts';
 import { AppError } from './core/errors.ts';
 import type { RepoKey } from './core/ids.ts';
-import type { Database } from './db/database.ts';
-import { openPostgres } from './db/dialects/postgres.ts';
+import type { Database, Tx } from './db/database.ts';
 import { openSqlite } from './db/dialects/sqlite.ts';
 import { migrate } from './db/migrate.ts';
 import { EventLog } from './events/event-log.ts';
@@ -57,7 +57,7 @@ export async function openCore(config: Config, log: Log) {
   const dataDir = resolve(config.data.dir);
   await mkdir(dataDir, { recursive: true });
   const database = await openDatabase(config, dataDir, log);
-  await migrate(database);
+  const migrated = await migrate(database);
   const driver = openDriver(config, dataDir);
   await driver.start();
 
@@ -117,6 +117,8 @@ export async function openCore(config: Config, log: Log) {
   return {
     config,
     dataDir,
+    /** Names of the migrations that were missing and are applied now. */
+    migrated,
     database,
     driver,
     events,
@@ -149,8 +151,25 @@ export interface RunningApp {
   stop(): Promise<void>;
 }
 
-/** Starts the server and its background work. */
+/** Starts the server and its background work; the only one over its data folder, where the database is a file in it. */
 export async function startApp(config: Config, log: Log): Promise<RunningApp> {
+  const lock = await lockData(config, 'server');
+  try {
+    const app = await startUnlocked(config, log);
+    return {
+      ...app,
+      async stop() {
+        await app.stop();
+        await lock?.release();
+      },
+    };
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
+}
+
+async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
   const core = await openCore(config, log);
   const { database, repositories, permissions, authenticator } = core;
   const admin = await bootstrapAdmin(core.accounts, { password: config.adminPassword?.reveal() });
@@ -226,6 +245,8 @@ export async function startApp(config: Config, log: Log): Promise<RunningApp> {
 async function openDatabase(config: Config, dataDir: string, log: Log): Promise<Database> {
   const { url, poolSize } = config.database;
   if (!url) return openSqlite(join(dataDir, 'metadata.db'));
+  // Who uses SQLite does not pay for the client of PostgreSQL.
+  const { openPostgres } = await import('./db/dialects/postgres.ts');
   return openPostgres({
     url: url.reveal(),
     poolSize,
@@ -247,6 +268,21 @@ function openDriver(config: Config, dataDir: string): BlobDriver {
   });
 }
 
+/**
+ * Removes what uploads left behind, files that were kept only for a while, and bytes that nothing names. `proceed` is
+ * called between batches and throws when the sweep must stop.
+ */
+export async function sweepOnce(core: Core, proceed: (tx?: Tx) => Promise<void>): Promise<SweepResult> {
+  const { config, database, driver } = core;
+  await removeLeftovers(core, {
+    ...config.uploads,
+    orphanMs: Math.max(config.uploads.expireMs, 2 * config.sweep.intervalMs),
+    proceed,
+  });
+  await endWaiting(database, { ...config.sweep, proceed });
+  return sweep({ database, driver }, { ...config.sweep, proceed });
+}
+
 const NO_PAYLOAD = z.strictObject({});
 const CLOSE_IDLE_UPLOADS_MS = 60_000;
 /** Pushes come in bursts: the checksums that only the REST API asks for are completed when a burst is over. */
@@ -254,7 +290,7 @@ const CHECKSUM_DELAY_MS = 10 * 60_000;
 
 /** Jobs, schedules and upkeep. */
 function startBackground(core: Core, log: Log, metrics: Metrics) {
-  const { config, database, driver } = core;
+  const { config, database } = core;
   const reclaimed = metrics.counter('sweep_reclaimed_bytes_total', 'Bytes of blobs that nothing named any more');
   const proceed = (context: JobContext) => async () => {
     context.signal.throwIfAborted();
@@ -267,19 +303,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     leaseMs: 60_000,
     dedupe: () => 'sweep',
     async run(_payload, context) {
-      await removeLeftovers(core, {
-        ...config.uploads,
-        orphanMs: Math.max(config.uploads.expireMs, 2 * config.sweep.intervalMs),
-        proceed: proceed(context),
-      });
-      await endWaiting(database, { ...config.sweep, proceed: proceed(context) });
-      const result = await sweep(
-        { database, driver },
-        {
-          ...config.sweep,
-          proceed: async (tx) => (tx ? context.requireLease(tx) : proceed(context)()),
-        },
-      );
+      const result = await sweepOnce(core, async (tx) => (tx ? context.requireLease(tx) : proceed(context)()));
       reclaimed(result.bytes);
       if (result.condemned > 0 || result.removed > 0) log.info(result, 'reclaimed space');
     },

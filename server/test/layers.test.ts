@@ -46,7 +46,6 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   { library: /^pg($|\/)/, homes: ['db/dialects/postgres.ts'] },
   { library: /^node:sqlite$/, homes: ['db/dialects/sqlite.ts'] },
   { library: /^@(aws-sdk|smithy)\//, homes: ['blobs/drivers/s3-bucket.ts'] },
-  { library: /^prom-client$/, homes: ['http/', 'lib/'] },
   { library: /^jose($|\/)/, homes: ['auth/'] },
   { library: /^commander$/, homes: ['cli/', 'main.ts'] },
   { library: /^js-yaml$/, homes: ['config/', 'formats/'] },
@@ -121,11 +120,6 @@ test('each library is imported at its home only', () => {
     ),
   );
   none('A library is imported in one place, so that it can be replaced:', offences.map(show));
-});
-
-test('one file knows the metrics library', () => {
-  const users = new Set(edges.filter(({ specifier }) => specifier === 'prom-client').map(({ from }) => from));
-  none('prom-client is imported by one file:', users.size > 1 ? [...users] : []);
 });
 
 test('nothing of the tests is imported by the server', () => {

@@ -185,7 +185,7 @@ async function remove(accounts: AccountDeps, { params, caller }: ApiRequest): Pr
   return { status: 200, text: `The user: '${foldUserName(name) ?? ''}' has been removed successfully.` };
 }
 
-/** One's own password, with the current one: an administrator's session must not suffice to take the account over. */
+/** One's own password, with the current one: what an administrator's client is signed in with must not suffice to take it over. */
 async function changePassword(
   accounts: AccountDeps,
   { body, caller: { principal }, exchange }: ApiRequest<z.infer<typeof passwordBody>>,

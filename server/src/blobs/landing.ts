@@ -5,9 +5,23 @@
 import { AppError } from '../core/errors.ts';
 import type { Digest, Sha256 } from '../core/ids.ts';
 import type { Landed } from '../core/repository.ts';
-import { addAlias, deleteTrashOf, getBlob, holdBlobs, insertBlob, trashObjects } from '../db/blobs.ts';
+import {
+  addAlias,
+  adoptObject,
+  announceObject,
+  type BlobRow,
+  deleteTrashOf,
+  disownObject,
+  getBlob,
+  holdBlobs,
+  insertBlob,
+  type NewBlob,
+  replaceObject,
+} from '../db/blobs.ts';
 import type { Database, Tx } from '../db/database.ts';
+import { crashpoint } from '../lib/crashpoint.ts';
 import type { BlobDriver, Stage } from './driver.ts';
+import type { Soundness } from './soundness.ts';
 
 /** The blob that the landed bytes were found equal to has been collected meanwhile: place the bytes and try again. */
 export class BlobVanished extends Error {
@@ -18,8 +32,10 @@ export class BlobVanished extends Error {
   }
 }
 
-/** Long enough for any change that follows a landing; then the object counts as left behind by a crash. */
-const ADOPTION_MS = 60 * 60 * 1000;
+/** After this time an object that no change adopted counts as left behind by a crash. */
+const ANNOUNCED_MS = 60 * 60 * 1000;
+/** No change may adopt it this close to that moment: a process can be stopped at any point and go on much later. */
+const ADOPTION_MARGIN_MS = ANNOUNCED_MS / 2;
 
 interface Bytes {
   readonly sha256: Sha256;
@@ -29,6 +45,14 @@ interface Bytes {
   readonly aliases: readonly Digest[];
   /** Where the bytes are now: in memory, or in a synced stage. */
   readonly held: { readonly buffer: Buffer } | { readonly stage: Stage };
+  /** Further rows to be written before the bytes leave their stage. */
+  readonly alsoBeforePlacing?: ((tx: Tx) => Promise<void>) | undefined;
+}
+
+interface Deps {
+  readonly database: Database;
+  readonly driver: BlobDriver;
+  readonly soundness: Soundness;
 }
 
 export class Landing implements Landed {
@@ -38,13 +62,15 @@ export class Landing implements Landed {
   /** Further rows to be written by the transaction that adopts the bytes. */
   alsoInTransaction: ((tx: Tx) => Promise<void>) | undefined;
   readonly #bytes: Bytes;
-  readonly #deps: { readonly database: Database; readonly driver: BlobDriver };
+  readonly #deps: Deps;
   #storeKey: string | undefined;
+  /** The object of the blob that is there already, which turned out to be damaged. */
+  #damaged: string | undefined;
   /** Somebody else stored the same bytes first. */
   #isSpare = false;
   #state: 'duplicate' | 'placed' | 'adopted' | 'discarded' = 'duplicate';
 
-  private constructor(deps: { database: Database; driver: BlobDriver }, bytes: Bytes) {
+  private constructor(deps: Deps, bytes: Bytes) {
     this.#deps = deps;
     this.#bytes = bytes;
     this.sha256 = bytes.sha256;
@@ -53,10 +79,11 @@ export class Landing implements Landed {
   }
 
   /** Places verified bytes in the store, unless it holds the same already. */
-  static async of(deps: { database: Database; driver: BlobDriver }, bytes: Bytes): Promise<Landing> {
+  static async of(deps: Deps, bytes: Bytes): Promise<Landing> {
     const landing = new Landing(deps, bytes);
     const existing = await deps.database.read((db) => getBlob(db, bytes.sha256));
-    if (!existing) await landing.place();
+    if (existing) landing.#damaged = await landing.#damageOf(existing);
+    if (!existing || landing.#damaged !== undefined) await landing.place();
     return landing;
   }
 
@@ -65,9 +92,10 @@ export class Landing implements Landed {
     if (this.#state !== 'duplicate') return;
     const { held, sha256 } = this.#bytes;
     if ('stage' in held) {
-      this.#storeKey = await held.stage.commit(sha256, (key) =>
-        this.#deps.database.transaction((tx) => trashObjects(tx, [key], Date.now() + ADOPTION_MS), { durable: false }),
-      );
+      this.#storeKey = await held.stage.commit(sha256, async (key) => {
+        await this.#deps.database.transaction((tx) => this.#announce(tx, key), { durable: false });
+        crashpoint('blob.announced');
+      });
     }
     this.#state = 'placed';
   }
@@ -79,11 +107,12 @@ export class Landing implements Landed {
       if (!(await holdBlobs(tx, [sha256])).has(sha256)) throw new BlobVanished(this);
     } else {
       const bytes = 'buffer' in held ? held.buffer : undefined;
-      const inserted = await insertBlob(tx, { sha256, sha1, md5, size, storeKey: this.#storeKey, bytes }, at);
+      const blob = { sha256, sha1, md5, size, storeKey: this.#storeKey, bytes };
+      const inserted = (await insertBlob(tx, blob, at)) || (await this.#repair(tx, blob));
       this.#isSpare = !inserted;
       // A sweep may have come between the insert and the hold: then the row can be inserted in the next attempt.
       if (!inserted && !(await holdBlobs(tx, [sha256])).has(sha256)) throw new BlobVanished(this);
-      if (inserted && this.#storeKey !== undefined) await deleteTrashOf(tx, this.#storeKey);
+      if (inserted && this.#storeKey !== undefined) await this.#claim(tx, this.#storeKey);
     }
     for (const alias of this.aliases) await addAlias(tx, alias, sha256);
     await this.alsoInTransaction?.(tx);
@@ -108,12 +137,40 @@ export class Landing implements Landed {
     if (state === 'adopted' || state === 'discarded') return;
     this.#state = 'discarded';
     if (state === 'duplicate' && 'stage' in held) await held.stage.abort();
-    if (state === 'placed' && this.#storeKey !== undefined) await this.#removeObject(this.#storeKey);
+    if (state === 'placed' && this.#storeKey !== undefined) await this.#removeUnlessAdopted(this.#storeKey);
+  }
+
+  /** The key of the blob's object if that is missing or not what the row says: trusting it would lose these bytes. */
+  async #damageOf({ storeKey, size }: BlobRow): Promise<string | undefined> {
+    if (storeKey === undefined) return undefined;
+    const { driver, soundness } = this.#deps;
+    return soundness.isDamaged(storeKey) || (await driver.size(storeKey)) !== size ? storeKey : undefined;
+  }
+
+  async #repair(tx: Tx, blob: NewBlob): Promise<boolean> {
+    return this.#damaged !== undefined && (await replaceObject(tx, blob, this.#damaged));
+  }
+
+  async #announce(tx: Tx, key: string): Promise<void> {
+    await announceObject(tx, key, ANNOUNCED_MS);
+    await this.#bytes.alsoBeforePlacing?.(tx);
+  }
+
+  async #claim(tx: Tx, key: string): Promise<void> {
+    if (await adoptObject(tx, key, ADOPTION_MARGIN_MS)) return;
+    throw new AppError('unavailable', 'It took too long until the received bytes could be recorded. Send them again.');
+  }
+
+  /** A change that failed may have been committed all the same, when only its confirmation was lost. */
+  async #removeUnlessAdopted(key: string): Promise<void> {
+    const isOurs = await this.#deps.database.transaction((tx) => disownObject(tx, key), { durable: false });
+    if (isOurs) await this.#removeObject(key);
   }
 
   /** Its note goes after it, so that a crash in between only removes it again. */
   async #removeObject(key: string): Promise<void> {
     await this.#deps.driver.remove(key);
+    crashpoint('landing.object-removed');
     await this.#deps.database.transaction((tx) => deleteTrashOf(tx, key), { durable: false });
   }
 }

@@ -1,6 +1,7 @@
 /** Removes what uploads that nobody finished leave behind. */
 import type { Database } from '../db/database.ts';
 import { deleteUpload, listStaleUploads, usedStages } from '../db/uploads.ts';
+import { crashpoint } from '../lib/crashpoint.ts';
 import type { BlobDriver } from './driver.ts';
 
 export interface LeftoverOptions {
@@ -39,6 +40,7 @@ async function expireUploads(
     if (stale.length === 0) return removed;
     for (const { id, stageId } of stale) {
       if (stageId !== '') await driver.removeStage(stageId);
+      crashpoint('leftover.stage-removed');
       await database.transaction((tx) => deleteUpload(tx, id), { durable: false });
       removed += 1;
     }

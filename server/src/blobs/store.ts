@@ -5,12 +5,13 @@ import { AppError } from '../core/errors.ts';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
 import type { ByteRange, Content, StoreOptions } from '../core/repository.ts';
 import { setChecksums } from '../db/blobs.ts';
-import type { Database } from '../db/database.ts';
+import type { Database, Tx } from '../db/database.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import { type HashAlgorithm, Hashes } from '../lib/hashes.ts';
 import { singleflight } from '../lib/singleflight.ts';
 import type { BlobDriver, Stage } from './driver.ts';
 import { Landing } from './landing.ts';
+import { Soundness } from './soundness.ts';
 
 export interface BlobStoreDeps {
   readonly database: Database;
@@ -33,6 +34,7 @@ export interface StoredBlob {
 export class BlobStore {
   readonly deps: BlobStoreDeps;
   readonly #summing = singleflight<Checksums>();
+  readonly #soundness = new Soundness();
 
   constructor(deps: BlobStoreDeps) {
     this.deps = deps;
@@ -56,6 +58,7 @@ export class BlobStore {
         }
         if (!stage) {
           stage = await this.deps.driver.stage();
+          crashpoint('blob.staged');
           for (const earlier of small.splice(0)) await stage.write(earlier);
         }
         await stage.write(chunk);
@@ -72,6 +75,7 @@ export class BlobStore {
     held: { readonly buffer: Buffer } | { readonly stage: Stage },
     hashes: Hashes,
     expected: NonNullable<StoreOptions['expected']>,
+    alsoBeforePlacing?: (tx: Tx) => Promise<void>,
   ): Promise<Landing> {
     const values = hashes.values();
     for (const [algorithm, claimed] of Object.entries(expected) as [HashAlgorithm, string][]) {
@@ -86,27 +90,32 @@ export class BlobStore {
     }
     crashpoint('blob.verified');
     const aliases: Digest[] = values.sha512 === undefined ? [] : [{ algorithm: 'sha512', hex: values.sha512 }];
-    return Landing.of(this.deps, {
-      sha256: values.sha256 as Sha256,
-      sha1: values.sha1,
-      md5: values.md5,
-      size: hashes.bytes,
-      aliases,
-      held,
-    });
+    return Landing.of(
+      { ...this.deps, soundness: this.#soundness },
+      {
+        sha256: values.sha256 as Sha256,
+        sha1: values.sha1,
+        md5: values.md5,
+        size: hashes.bytes,
+        aliases,
+        held,
+        alsoBeforePlacing,
+      },
+    );
   }
 
   /** How the bytes of a stored blob are read. */
   content(blob: StoredBlob): Content {
     if (blob.bytes) return inlineContent(blob.bytes);
-    const { storeKey: key, size } = blob;
+    const { storeKey: key, sha256, size } = blob;
     if (key === undefined) throw new Error(`blob ${blob.sha256} has neither bytes nor an object`);
     const { driver, redirect } = this.deps;
     const sign = driver.sign?.bind(driver);
     return {
       size,
       open: (range) => driver.open(key, range),
-      pump: (range, write) => driver.pump(key, range, write),
+      pump: (range, write) =>
+        this.#soundness.read({ key, sha256, size }, range, write, (checked) => driver.pump(key, range, checked)),
       ...(sign &&
         redirect.enabled &&
         size >= redirect.minBytes && {

@@ -13,6 +13,7 @@ import {
   countOpenUploads,
   createUpload,
   deleteUpload,
+  emptyUpload,
   finishUpload,
   getUpload,
   type UploadRow,
@@ -171,8 +172,7 @@ export class UploadSessions {
       await stage.sync();
     } catch (error) {
       // What is on disk beyond the row is unknown now: the next request starts from the row.
-      this.#live.delete(row.id);
-      await stage.close().catch(() => undefined);
+      await this.#forget(row, live);
       throw error;
     }
     crashpoint('upload.chunk-synced');
@@ -222,9 +222,13 @@ export class UploadSessions {
     await this.#reopen(row, live);
     if (last) await this.#takeLast(row, live, last);
     const held = await this.#hold(live);
+    let isEmptied = false;
     try {
       const hashes = await this.#hashesFor(live, digest, held);
-      const landing: Landing = await this.#store.land(held, hashes, { [digest.algorithm]: digest.hex });
+      const landing: Landing = await this.#store.land(held, hashes, { [digest.algorithm]: digest.hex }, async (tx) => {
+        await emptyUpload(tx, row.id);
+        isEmptied = true;
+      });
       landing.alsoInTransaction = (tx) => finishUpload(tx, row.id, renderDigest(digest), Date.now());
       if ('buffer' in held) await live.stage?.abort();
       live.stage = undefined;
@@ -236,7 +240,7 @@ export class UploadSessions {
       // Bytes that are not what the client meant are of no use to it: the upload ends. After trouble of the store
       // the next request starts from what the row says is safe.
       if (error instanceof AppError && error.code === 'invalid') await this.#remove(row);
-      else await this.#forget(row, live);
+      else await this.#forget(isEmptied ? { ...row, stageId: '' } : row, live);
       throw error;
     }
   }
@@ -291,10 +295,21 @@ export class UploadSessions {
     return hashes;
   }
 
-  async #forget(row: UploadRow, live: Live): Promise<void> {
+  async #forget(row: Pick<UploadRow, 'id' | 'stageId' | 'received'>, live: Live): Promise<void> {
     this.#live.delete(row.id);
-    if (row.stageId === '') await live.stage?.abort().catch(() => undefined);
-    else await live.stage?.close().catch(() => undefined);
+    if (row.stageId === '') {
+      await live.stage?.abort().catch(() => undefined);
+      return;
+    }
+    await live.stage?.close().catch(() => undefined);
+    // What came after the acknowledged bytes would only fill a full disk further.
+    await this.#cutBack(row).catch(() => undefined);
+  }
+
+  async #cutBack({ stageId, received }: Pick<UploadRow, 'stageId' | 'received'>): Promise<void> {
+    const stage = await this.#store.deps.driver.resume(stageId);
+    if (stage && stage.size > received) await stage.truncate(received);
+    await stage?.close();
   }
 
   async #remove(row: UploadRow): Promise<void> {

@@ -1,17 +1,17 @@
 /** Runs the server until it is told to stop. */
-import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import pino from 'pino';
 import { startApp } from '../app.ts';
-import { type Config, ConfigError, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/load.ts';
+import { readConfig } from './settings.ts';
 
 /** Lines that cannot be written are dropped beyond this, so that a stalled reader never stops a request. */
 const MAX_LOG_BUFFER = 16 * 1024 * 1024;
 
 export async function serve(): Promise<void> {
   const startedAt = performance.now();
-  const config = requireConfig();
+  const config = readConfig();
   const destination = pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: MAX_LOG_BUFFER });
   const flushing = setInterval(() => destination.flush(), 500);
   flushing.unref();
@@ -19,7 +19,6 @@ export async function serve(): Promise<void> {
   const app = await startApp(config, log);
   // A server that is killed later leaves the cache for the next start all the same.
   flushCompileCache();
-  announce(config, app.ports[0] ?? 0, app.generatedPassword, performance.now() - startedAt);
 
   let stopping = false;
   const stop = (signal: string) => {
@@ -47,16 +46,8 @@ export async function serve(): Promise<void> {
   };
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
-}
-
-function requireConfig(): Config {
-  try {
-    return loadConfig(process.env, (path) => readFileSync(path, 'utf8'));
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exit(1);
-  }
+  // Whoever reads that it is ready may stop it at once.
+  announce(config, app.ports[0] ?? 0, app.generatedPassword, performance.now() - startedAt);
 }
 
 /** For the person at the terminal; everything after this is log lines. */

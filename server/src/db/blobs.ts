@@ -1,7 +1,7 @@
 /** Rows of blobs, their other names, and what is to be collected. */
 import { sql } from 'kysely';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
-import { type Db, isPostgres, type Tx } from './database.ts';
+import { type Db, isPostgres, nowMs, type Tx } from './database.ts';
 
 export interface BlobRow {
   readonly sha256: Sha256;
@@ -74,6 +74,20 @@ export async function insertBlob(tx: Tx, blob: NewBlob, at: number): Promise<boo
     .executeTakeFirst();
   if (!inserted) return false;
   if (blob.bytes) await tx.insertInto('blob_content').values({ sha256: blob.sha256, bytes: blob.bytes }).execute();
+  return true;
+}
+
+/** Gives a blob other bytes to stand for it than the object `from`, which is of no use; false when it has others. */
+export async function replaceObject(tx: Tx, blob: NewBlob, from: string): Promise<boolean> {
+  const replaced = await tx
+    .updateTable('blob')
+    .set({ store_key: blob.storeKey ?? null })
+    .where('sha256', '=', blob.sha256)
+    .where('store_key', '=', from)
+    .executeTakeFirst();
+  if (replaced.numUpdatedRows === 0n) return false;
+  if (blob.bytes) await tx.insertInto('blob_content').values({ sha256: blob.sha256, bytes: blob.bytes }).execute();
+  await trashObjects(tx, [from], 0);
   return true;
 }
 
@@ -274,7 +288,38 @@ export function* chunks<T>(values: readonly T[]): Generator<T[]> {
   for (let start = 0; start < values.length; start += CHUNK) yield values.slice(start, start + CHUNK);
 }
 
-/** Takes an object out of the trash: a blob owns it now, or it is gone. */
+/** Notes an object that is about to be made, to be removed after `forMs` unless a change adopts it before. */
+export async function announceObject(tx: Tx, storeKey: string, forMs: number): Promise<void> {
+  await tx
+    .insertInto('object_trash')
+    .values({ store_key: storeKey, not_before: sql<number>`${nowMs(tx)} + ${forMs}`, attempts: 0 })
+    .execute();
+}
+
+/**
+ * Takes the note of an announced object away because a blob owns it now. False when it is due within `marginMs`, or
+ * was: then the object may be gone by the time the transaction ends, and must not be relied on.
+ */
+export async function adoptObject(tx: Tx, storeKey: string, marginMs: number): Promise<boolean> {
+  const result = await tx
+    .deleteFrom('object_trash')
+    .where('store_key', '=', storeKey)
+    .where('not_before', '>', sql<number>`${nowMs(tx)} + ${marginMs}`)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/** Makes an announced object due at once, so that nobody can adopt it any more; false when somebody has. */
+export async function disownObject(tx: Tx, storeKey: string): Promise<boolean> {
+  const result = await tx
+    .updateTable('object_trash')
+    .set({ not_before: 0 })
+    .where('store_key', '=', storeKey)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Takes an object out of the trash: it is gone. */
 export async function deleteTrashOf(tx: Tx, storeKey: string): Promise<void> {
   await tx.deleteFrom('object_trash').where('store_key', '=', storeKey).execute();
 }

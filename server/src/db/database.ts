@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Kysely, PostgresAdapter, type SqlBool, sql, type Transaction } from 'kysely';
 import { AppError } from '../core/errors.ts';
+import { crashpoint } from '../lib/crashpoint.ts';
 import type { Schema } from './schema.ts';
 
 export type Tx = Transaction<Schema>;
@@ -12,8 +13,13 @@ export type Db = Kysely<Schema> | Tx;
 /** All that differs between SQLite and PostgreSQL outside the query builder. */
 export interface Dialect {
   readonly name: 'sqlite' | 'postgres';
-  /** Whether this process is the only one that writes, so what it remembers stays true. */
+  /**
+   * Whether no other server writes, so what this one remembers stays true; commands beside it may, now and then, and
+   * `changedElsewhere` tells.
+   */
   readonly exclusive: boolean;
+  /** Whether another process committed something since the last call; always true where that cannot be known. */
+  changedElsewhere(): boolean;
   isUniqueViolation(error: unknown): boolean;
   isForeignKeyViolation(error: unknown): boolean;
   /** Whether to try the transaction again: serialisation failure, deadlock, busy. */
@@ -62,7 +68,10 @@ export class Database {
           scopes.set(tx, scope);
           return inTransaction.run(true, () => work(tx));
         });
-        if (options.durable !== false) await this.dialect.flush();
+        if (options.durable !== false) {
+          crashpoint('change.committed');
+          await this.dialect.flush();
+        }
         for (const run of scope.afterCommit) run();
         return result;
       } catch (error) {

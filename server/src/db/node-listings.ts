@@ -1,5 +1,4 @@
 /** Reading the file tree for people: folders, everything below one, and how much there is. */
-import { sql } from 'kysely';
 import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Descendant, DescendantPage, Folder } from '../core/repository.ts';
 import type { Db } from './database.ts';
@@ -27,7 +26,7 @@ export async function getFolder(db: Db, repoId: number, path: RepoPath): Promise
 
 /**
  * Everything at any depth below a folder, by parent and name. What lies in the folder itself comes first; all deeper
- * parents are one range of the index, so each page is one short walk along it.
+ * parents are one range of the index. Each query starts where the page does, so no page walks over earlier ones.
  */
 export async function listDescendants(
   db: Db,
@@ -35,21 +34,19 @@ export async function listDescendants(
   folder: RepoPath,
   { after, limit }: { readonly after?: RepoPath; readonly limit: number },
 ): Promise<DescendantPage> {
-  const from = after === undefined ? undefined : splitPath(after);
-  const found: Descendant[] = [];
-  if (from === undefined || from.parent === folder) {
-    let query = descendants(db, repoId).where('node.parent', '=', folder).limit(limit);
-    if (from) query = query.where('node.name', '>', from.name);
-    found.push(...(await query.execute()).map(descendant));
-  }
+  const from = after === undefined ? { parent: folder, name: '' } : splitPath(after);
+  const siblings = await descendants(db, repoId)
+    .where('node.parent', '=', from.parent)
+    .where('node.name', '>', from.name)
+    .limit(limit)
+    .execute();
+  const found = siblings.map(descendant);
   if (found.length < limit) {
+    const start = folder === '' ? '' : `${folder}/`;
     let query = descendants(db, repoId)
-      .where('node.parent', '>', folder === '' ? '' : `${folder}/`)
+      .where('node.parent', '>', from.parent === folder ? start : from.parent)
       .limit(limit - found.length);
     if (folder !== '') query = query.where('node.parent', '<', `${folder}0`);
-    if (from && from.parent !== folder) {
-      query = query.where(sql<boolean>`(node.parent, node.name) > (${from.parent}, ${from.name})`);
-    }
     found.push(...(await query.execute()).map(descendant));
   }
   return { found, next: found.length < limit ? undefined : found.at(-1)?.path };

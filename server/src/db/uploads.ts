@@ -65,6 +65,11 @@ export async function advanceUpload(
   return result.numUpdatedRows > 0n;
 }
 
+/** Takes its bytes from an upload: they are about to become an object, and would not be found again after a crash. */
+export async function emptyUpload(tx: Tx, id: string): Promise<void> {
+  await tx.updateTable('upload').set({ received: 0, stage_id: '' }).where('id', '=', id).execute();
+}
+
 /** Remembers how the upload ended; it holds no bytes any more. */
 export async function finishUpload(tx: Tx, id: string, digest: string, at: number): Promise<void> {
   await tx.updateTable('upload').set({ digest, stage_id: '', touched_at: at }).where('id', '=', id).execute();

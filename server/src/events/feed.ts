@@ -53,6 +53,7 @@ export class Feed {
   #heardUpTo = 0;
   /** Events after `#heardUpTo` that the listeners were told already, since this process wrote them. */
   readonly #heard = new Set<number>();
+  #lookAgain = false;
   #state: 'new' | 'started' | 'stopped' = 'new';
   #timer: NodeJS.Timeout | undefined;
   #dueAt = 0;
@@ -103,9 +104,7 @@ export class Feed {
 
   #onAppended(events: readonly RecordedEvent[]): void {
     if (this.#state !== 'started') return;
-    if (!this.#deps.database.dialect.exclusive) {
-      for (const { id } of events) this.#heard.add(id);
-    }
+    for (const { id } of events) this.#heard.add(id);
     this.#tell(events);
     if (this.#positions.length > 0) this.#wake(GATHER_MS);
   }
@@ -155,7 +154,10 @@ export class Feed {
 
   /** Tells the listeners what other processes wrote. */
   async #listen(settled: number): Promise<void> {
-    if (this.#deps.database.dialect.exclusive) return;
+    const changed = this.#deps.database.dialect.changedElsewhere();
+    // A commit may have come after `settled` was read and before that question, so each change is looked at twice.
+    if (!changed && !this.#lookAgain) this.#heardUpTo = settled;
+    this.#lookAgain = changed;
     while (this.#heardUpTo < settled && this.#state === 'started') {
       const range = { after: this.#heardUpTo, upTo: settled, limit: this.#batch };
       const rows = await this.#deps.database.read((db) => listEvents(db, range));
@@ -163,6 +165,7 @@ export class Feed {
       if (news.length > 0) this.#tell(news);
       this.#heardUpTo = rows.length < this.#batch ? settled : (rows.at(-1)?.id ?? settled);
     }
+    for (const id of this.#heard) if (id <= this.#heardUpTo) this.#heard.delete(id);
   }
 
   async #advance(position: Position, settled: number): Promise<void> {

@@ -17,7 +17,7 @@ import {
   type TokenAccess,
 } from '../core/protocol.ts';
 import type { Repository } from '../core/repository.ts';
-import type { Call, Exchange } from '../http/exchange.ts';
+import type { Call, Exchange, Refusal } from '../http/exchange.ts';
 import { RouteTable } from '../lib/route-table.ts';
 import type { Narrowing, RepositoryDirectory } from '../repositories/directory.ts';
 import { type Addressed, addressFormat, type Bindings } from './addressing.ts';
@@ -64,6 +64,26 @@ export class Gateway {
     const routes = addressed && this.#tables.get(addressed.of);
     return routes && new FormatCall(this.#deps, routes, exchange, addressed);
   }
+
+  /** Says no in the words of the format whose address it was, to a request that was too broken to be taken on. */
+  refuse({ error, status, method, rawTarget }: Refusal): Reply | undefined {
+    const format = this.#deps.formats.find(({ mounts }) => mounts.some(({ before }) => liesBelow(rawTarget, before)));
+    const reply = format?.renderFailure?.({
+      error,
+      status,
+      request: { method, path: '', query: new URLSearchParams() },
+      links: { origin: '', mount: '' },
+      authenticated: false,
+      badCredentials: false,
+    });
+    if (!reply || 'asset' in reply) return reply;
+    return { ...reply, headers: { ...format?.commonHeaders, ...reply.headers } };
+  }
+}
+
+/** Whether a target that nobody could read lies below a path. */
+function liesBelow(rawTarget: string, prefix: string): boolean {
+  return rawTarget.startsWith(prefix) && /^[/?]|^$/.test(rawTarget.slice(prefix.length));
 }
 
 class FormatCall implements Call {

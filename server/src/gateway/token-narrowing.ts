@@ -29,8 +29,18 @@ export function narrowByToken(granted: readonly TokenAccess[]): Narrowing {
           actions.some((granted) => COVERS[action].includes(granted)),
       );
     };
+    /** Whether the token was asked for the folder, for one above it, or for something in it. */
+    const reaches = (folder: RepoPath) =>
+      covers('read', folder) ||
+      granted.some(
+        ({ type, name, actions }) =>
+          type === 'repository' &&
+          name.startsWith(`${joinPath(repo, folder)}/`) &&
+          actions.some((granted) => COVERS.read.includes(granted)),
+      );
     return {
       ...access,
+      mayList: (folder) => reaches(folder) && access.mayList(folder),
       get mayWrite() {
         return access.mayWrite;
       },

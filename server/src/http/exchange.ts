@@ -32,7 +32,17 @@ export interface Call {
   fail(error: AppError, status: number): Reply;
 }
 
+export interface Refusal {
+  readonly error: AppError;
+  readonly status: number;
+  readonly method: string;
+  /** The target as it was sent. */
+  readonly rawTarget: string;
+}
+
 /** Takes on a request, or leaves it to the next. */
 export interface Handler {
   begin(exchange: Exchange): Call | undefined;
+  /** Answers, in the protocol of the address, for a request that was too broken to be taken on. */
+  refuse?(refusal: Refusal): Reply | undefined;
 }

@@ -1,62 +1,118 @@
-/** Metrics in the Prometheus format. Labels come from bounded sets: never paths, versions or users. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+/** Metrics in the Prometheus text format. Labels come from bounded sets: never paths, versions or users. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+const BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600];
+
+interface Duration {
+  readonly buckets: number[];
+  count: number;
+  sum: number;
+}
+
+/** One family of samples: how it is called, what it is, and its lines. */
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  lines(): Promise<readonly string[]> | readonly string[];
+}
 
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #requests: Counter<'area' | 'method' | 'status'>;
-  readonly #duration: Histogram<'area'>;
-  readonly #bytes: Counter<'area'>;
+  readonly #families: Family[] = [];
+  readonly #requests = new Map<string, number>();
+  readonly #durations = new Map<string, Duration>();
+  readonly #sent = new Map<string, number>();
+  readonly #loop = monitorEventLoopDelay({ resolution: 20 });
 
   constructor() {
-    collectDefaultMetrics({ register: this.#registry, prefix: 'entrepot_' });
-    const registers = [this.#registry];
-    this.#requests = new Counter({
-      name: 'entrepot_http_requests_total',
-      help: 'Requests answered, by what they addressed, method and class of status',
-      labelNames: ['area', 'method', 'status'],
-      registers,
+    this.#loop.enable();
+    this.#families.push(
+      {
+        name: 'http_requests_total',
+        help: 'Requests answered, by what they addressed, method and class of status',
+        type: 'counter',
+        lines: () => [...this.#requests].map(([labels, value]) => `entrepot_http_requests_total{${labels}} ${value}`),
+      },
+      {
+        name: 'http_request_duration_seconds',
+        help: 'Time from the head of a request to the end of its answer',
+        type: 'histogram',
+        lines: () => [...this.#durations].flatMap(([labels, duration]) => histogramLines(labels, duration)),
+      },
+      {
+        name: 'http_sent_bytes_total',
+        help: 'Bytes of bodies sent',
+        type: 'counter',
+        lines: () => [...this.#sent].map(([labels, value]) => `entrepot_http_sent_bytes_total{${labels}} ${value}`),
+      },
+    );
+    this.gauge('process_resident_memory_bytes', 'Memory of the process', () => process.memoryUsage.rss());
+    this.gauge('process_heap_used_bytes', 'Memory in use for JavaScript objects', () => process.memoryUsage().heapUsed);
+    this.gauge('process_cpu_seconds', 'Processor time used since the start', () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
     });
-    this.#duration = new Histogram({
-      name: 'entrepot_http_request_duration_seconds',
-      help: 'Time from the head of a request to the end of its answer',
-      labelNames: ['area'],
-      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
-      registers,
-    });
-    this.#bytes = new Counter({
-      name: 'entrepot_http_sent_bytes_total',
-      help: 'Bytes of bodies sent',
-      labelNames: ['area'],
-      registers,
+    this.gauge('process_uptime_seconds', 'Time since the start', () => process.uptime());
+    this.gauge('event_loop_delay_p99_seconds', 'How late work starts, for all but a hundredth of it', () => {
+      return this.#loop.percentile(99) / 1e9;
     });
   }
 
   observeRequest(seen: { area: string; method: string; status: number; durationMs: number; sentBytes: number }): void {
-    const { area } = seen;
-    this.#requests.inc({ area, method: seen.method, status: `${Math.floor(seen.status / 100)}xx` });
-    this.#duration.observe({ area }, seen.durationMs / 1000);
-    if (seen.sentBytes > 0) this.#bytes.inc({ area }, seen.sentBytes);
+    const area = `area="${seen.area}"`;
+    add(this.#requests, `${area},method="${seen.method}",status="${Math.floor(seen.status / 100)}xx"`, 1);
+    if (seen.sentBytes > 0) add(this.#sent, area, seen.sentBytes);
+    let duration = this.#durations.get(area);
+    if (!duration) {
+      duration = { buckets: BUCKETS_SECONDS.map(() => 0), count: 0, sum: 0 };
+      this.#durations.set(area, duration);
+    }
+    const seconds = seen.durationMs / 1000;
+    duration.count += 1;
+    duration.sum += seconds;
+    const bucket = BUCKETS_SECONDS.findIndex((limit) => seconds <= limit);
+    if (bucket >= 0) duration.buckets[bucket] = (duration.buckets[bucket] ?? 0) + 1;
   }
 
   /** A value that is asked for when the metrics are read. */
   gauge(name: string, help: string, read: () => Promise<number> | number): void {
-    new Gauge({
-      name: `entrepot_${name}`,
-      help,
-      registers: [this.#registry],
-      async collect() {
-        this.set(await read());
-      },
-    });
+    this.#families.push({ name, help, type: 'gauge', lines: async () => [`entrepot_${name} ${await read()}`] });
   }
 
   /** Something that happened a number of times. */
   counter(name: string, help: string): (by?: number) => void {
-    const counter = new Counter({ name: `entrepot_${name}`, help, registers: [this.#registry] });
-    return (by = 1) => counter.inc(by);
+    let value = 0;
+    this.#families.push({ name, help, type: 'counter', lines: () => [`entrepot_${name} ${value}`] });
+    return (by = 1) => {
+      value += by;
+    };
   }
 
-  render(): Promise<string> {
-    return this.#registry.metrics();
+  async render(): Promise<string> {
+    const parts: string[] = [];
+    for (const { name, help, type, lines } of this.#families) {
+      parts.push(`# HELP entrepot_${name} ${help}`, `# TYPE entrepot_${name} ${type}`, ...(await lines()));
+    }
+    return `${parts.join('\n')}\n`;
   }
+}
+
+function add(counts: Map<string, number>, labels: string, by: number): void {
+  counts.set(labels, (counts.get(labels) ?? 0) + by);
+}
+
+/** Buckets are cumulative in this format. */
+function histogramLines(labels: string, { buckets, count, sum }: Duration): string[] {
+  const name = 'entrepot_http_request_duration_seconds';
+  let below = 0;
+  const lines = BUCKETS_SECONDS.map((limit, i) => {
+    below += buckets[i] ?? 0;
+    return `${name}_bucket{${labels},le="${limit}"} ${below}`;
+  });
+  return [
+    ...lines,
+    `${name}_bucket{${labels},le="+Inf"} ${count}`,
+    `${name}_sum{${labels}} ${sum}`,
+    `${name}_count{${labels}} ${count}`,
+  ];
 }

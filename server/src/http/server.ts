@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, BlockList, Socket } from 'node:net';
 import { AppError, STATUS } from '../core/errors.ts';
+import type { Reply } from '../core/protocol.ts';
 import { parseTarget } from '../core/target.ts';
 import type { AccessLog } from './access-log.ts';
 import { BrokenRequests } from './broken-requests.ts';
@@ -182,12 +183,23 @@ export class HttpServer {
       if (known.detail['closes'] === true) response.setHeader('Connection', 'close');
       finishBody(request, response, context.expects);
       const isBug = !(error instanceof AppError);
-      const reply = call && !isBug ? call.fail(known, status) : plainFailure(known, isBug ? 500 : status, requestId);
+      const reply = isBug
+        ? plainFailure(known, 500, requestId)
+        : (call?.fail(known, status) ?? this.#refuse(request, known, status));
       await send(exchange ?? bareExchange(request, response), reply);
     } catch (second) {
       this.#options.onBug(second, { requestId });
       response.destroy();
     }
+  }
+
+  #refuse(request: IncomingMessage, error: AppError, status: number): Reply {
+    const refusal = { error, status, method: request.method ?? '', rawTarget: request.url ?? '' };
+    for (const handler of this.#options.handlers) {
+      const reply = handler.refuse?.(refusal);
+      if (reply) return reply;
+    }
+    return plainFailure(error, status);
   }
 
   #bugOrDisconnect(error: unknown, requestId: string): AppError {
@@ -199,13 +211,13 @@ export class HttpServer {
   }
 }
 
-function plainFailure(error: AppError, status: number, requestId: string) {
+function plainFailure(error: AppError, status: number, bugId?: string): Reply {
   return {
     status,
     json: { errors: [{ status, message: error.message }] },
     headers: {
       ...(error.detail['headers'] as Record<string, string> | undefined),
-      ...(status === 500 && { 'X-Request-Id': requestId }),
+      ...(bugId !== undefined && { 'X-Request-Id': bugId }),
     },
   };
 }

@@ -1,24 +1,30 @@
 /**
  * Named places where a test ends the process as a power cut or a kill would. Inert unless the environment names one:
- * `ENTREPOT_CRASHPOINT=name` or `name:n` for the n-th time it is reached.
+ * `ENTREPOT_CRASHPOINT=name`, `name:n` for the n-th time it is reached, or `first,second` for the second after the
+ * first.
  */
-const [target, nth = '1'] = (process.env['ENTREPOT_CRASHPOINT'] ?? '').split(':');
-let hits = 0;
+const ahead = (process.env['ENTREPOT_CRASHPOINT'] ?? '').split(',').map((step) => {
+  const [name, nth = '1'] = step.split(':');
+  return { name, left: Number(nth) };
+});
 
 /** Every crash point of the server, so that a test can prove each was hit. */
 export const CRASHPOINTS = [
   'upload.row-written',
   'upload.chunk-synced',
   'upload.offset-written',
+  'blob.staged',
   'blob.verified',
   'blob.synced',
+  'blob.announced',
   'blob.renamed',
   'blob.folder-synced',
   'change.written',
   'change.committed',
   'change.durable',
-  'delete.written',
-  'delete.durable',
+  'change.settled',
+  'landing.object-removed',
+  'leftover.stage-removed',
   'sweep.condemned',
   'sweep.object-removed',
   'sweep.trash-cleared',
@@ -29,7 +35,10 @@ export type Crashpoint = (typeof CRASHPOINTS)[number];
 
 /** Ends the process at once if a test asked for it here. */
 export function crashpoint(name: Crashpoint): void {
-  if (target !== name) return;
-  hits += 1;
-  if (hits === Number(nth)) process.kill(process.pid, 'SIGKILL');
+  const [next] = ahead;
+  if (next?.name !== name) return;
+  next.left -= 1;
+  if (next.left > 0) return;
+  ahead.shift();
+  if (ahead.length === 0) process.kill(process.pid, 'SIGKILL');
 }

@@ -94,7 +94,7 @@ export function authorise(leaf: LeafRepository, access: Access): Repository {
       return readable(path) ? leaf.get(path) : hidden(path);
     },
     async isFolder(path) {
-      return access.mayList(path) && (await leaf.isFolder(path));
+      return access.mayList(path) ? leaf.isFolder(path) : (hidden(path) ?? false);
     },
     async folder(path) {
       return access.mayList(path) ? leaf.folder(path) : hidden(path);

@@ -74,8 +74,9 @@ export class RepositoryDirectory {
 
   #bind({ leaf, limits }: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
     const permitted = accessOf(this.#deps.permissions, principal, leaf.key, this.#deps.access);
+    // A token that does not cover the repository is told so when something is asked of it.
+    if (!isVisible(permitted)) return undefined;
     const narrowed = narrow ? narrow(permitted, leaf.key) : permitted;
-    if (!isVisible(narrowed)) return undefined;
     return authorise(leaf, limits ? limits(narrowed) : narrowed);
   }
 

@@ -150,6 +150,7 @@ export class LocalRepository implements LeafRepository {
       try {
         const { result, adopted } = await this.#attempt(scope, access, work);
         for (const landing of adopted) await landing.settle();
+        crashpoint('change.settled');
         return result;
       } catch (error) {
         if (!(error instanceof BlobVanished) || placings === MAX_PLACINGS) throw error;

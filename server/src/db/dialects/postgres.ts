@@ -37,6 +37,7 @@ export function openPostgres(options: PostgresOptions): Database {
 const POSTGRES: Dialect = {
   name: 'postgres',
   exclusive: false,
+  changedElsewhere: () => true,
   isUniqueViolation: (error) => codeOf(error) === '23505',
   isForeignKeyViolation: (error) => codeOf(error) === '23503',
   isRetryable: (error) => codeOf(error) === '40001' || codeOf(error) === '40P01',

@@ -69,9 +69,16 @@ function sqliteDialect(
   wal: LogSync,
   checkpointer: Checkpointer,
 ): Dialect {
+  let seen = dataVersion(sqlite);
   return {
     name: 'sqlite',
     exclusive: true,
+    changedElsewhere() {
+      const version = dataVersion(sqlite);
+      const changed = version !== seen;
+      seen = version;
+      return changed;
+    },
     isUniqueViolation: (error) => extendedCode(error) === 2067 || extendedCode(error) === 1555,
     isForeignKeyViolation: (error) => extendedCode(error) === 787,
     isRetryable: (error) => (extendedCode(error) & 0xff) === 5,
@@ -110,6 +117,11 @@ function sqliteDialect(
       await wal.close();
     },
   };
+}
+
+/** Changes when another connection commits, and never by what this one does. */
+function dataVersion(sqlite: DatabaseSync): unknown {
+  return sqlite.prepare('pragma data_version').get()?.['data_version'];
 }
 
 /** SQLite's extended result code; 0 for errors that are not SQLite's. */

@@ -58,8 +58,10 @@ async function tagsAfter(repo: Repository, name: string, last: string | undefine
   return tags;
 }
 
-/** The catalogue of one repository. */
-export async function listImages(request: ProtocolRequest, { repo, links }: ProtocolContext): Promise<Reply> {
+/** The catalogue of one repository: what the caller may read, since no token names all the images that has. */
+export async function listImages(request: ProtocolRequest, context: ProtocolContext): Promise<Reply> {
+  const { links } = context;
+  const repo = (await context.repositoriesOfCaller()).find(({ key }) => key === context.repo.key) ?? context.repo;
   const limit = catalogSize(request.query);
   const last = lastOf(request.query);
   const names =
@@ -137,13 +139,19 @@ interface ReferrersQuery {
   readonly after: number | undefined;
 }
 
+/** A number that a page of ours ended with; anything else is no place to go on from. */
+function cursorOf(query: URLSearchParams): number | undefined {
+  const text = query.get('after') ?? '';
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 /** Always 200, also for a subject or an image nobody knows: a 404 makes clients believe that the API is missing. */
 export async function listReferrers(request: ProtocolRequest, { repo, links }: ProtocolContext): Promise<Reply> {
   const name = parseName(request.params['name'] ?? '', false);
   const query: ReferrersQuery = {
     subject: renderDigest(requireDigest(request.params['digest'] ?? '')),
     artifactType: rawParameter(request.rawQuery, 'artifactType'),
-    after: Number(request.query.get('after') ?? Number.NaN) || undefined,
+    after: cursorOf(request.query),
   };
   const { manifests, next } = await referrers(repo, name, query);
   const more = new URLSearchParams({

@@ -30,6 +30,8 @@ const MAX_DEPTH = 64;
 const MAX_ANNOTATION_BYTES = 1024 * 1024;
 /** The conformance suite pushes 390 annotations of 10 kB: the sum may be large where the document may. */
 const MAX_DESCRIPTORS = 50_000;
+/** Bytes embedded in a descriptor, in base64. */
+const MAX_DATA = 1024 * 1024;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -173,6 +175,9 @@ function checkUrls(urls: unknown, where: string): void {
 }
 
 function checkData(data: unknown, digest: Digest, size: number, where: string): void {
+  if (typeof data === 'string' && data.length > MAX_DATA) {
+    throw invalid(`The embedded "data" of the manifest's "${where}" is larger than 1 MiB. Push it as a blob.`);
+  }
   const bytes = typeof data === 'string' ? Buffer.from(data, 'base64') : undefined;
   if (!bytes || bytes.length !== size || digestOf(bytes, digest.algorithm) !== digest.hex) {
     throw invalid(`The embedded "data" of the manifest's "${where}" does not match its digest and size.`);
