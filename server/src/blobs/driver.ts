@@ -48,10 +48,10 @@ export interface Stage {
   /** Bytes appended so far, durable or not. */
   readonly size: number;
   /**
-   * Appends one chunk and may return before it is written; a failure surfaces here or in `sync`. The chunk is not
-   * changed afterwards.
+   * Appends one chunk and may return before it is written; a failure surfaces here or in `sync`. The chunk must not be
+   * changed afterwards. An `owned` one is nobody else's: its memory may be given back as soon as it is written.
    */
-  write(chunk: Buffer): Promise<void>;
+  write(chunk: Buffer, options?: { readonly owned?: boolean }): Promise<void>;
   /** Returns when every byte written so far is durable and a `resume` would find it. */
   sync(): Promise<void>;
   /** Drops bytes beyond `size`, which were written but never acknowledged. */

@@ -43,11 +43,15 @@ interface Bytes {
   readonly md5: string | undefined;
   readonly size: number;
   readonly aliases: readonly Digest[];
-  /** Where the bytes are now: in memory, or in a synced stage. */
-  readonly held: { readonly buffer: Buffer } | { readonly stage: Stage };
-  /** Further rows to be written before the bytes leave their stage. */
+  readonly held: Held;
+  /** What an upload row has to say before the bytes leave their stage; until then the stage is the upload's. */
   readonly alsoBeforePlacing?: ((tx: Tx) => Promise<void>) | undefined;
 }
+
+/** Where the bytes are now: in memory, perhaps with a stage that holds them too, or in a synced stage alone. */
+export type Held =
+  | { readonly buffer: Buffer; readonly stage?: Stage | undefined }
+  | { readonly buffer?: undefined; readonly stage: Stage };
 
 interface Deps {
   readonly database: Database;
@@ -91,7 +95,7 @@ export class Landing implements Landed {
   async place(): Promise<void> {
     if (this.#state !== 'duplicate') return;
     const { held, sha256 } = this.#bytes;
-    if ('stage' in held) {
+    if (!held.buffer) {
       this.#storeKey = await held.stage.commit(sha256, async (key) => {
         await this.#deps.database.transaction((tx) => this.#announce(tx, key), { durable: false });
         crashpoint('blob.announced');
@@ -106,8 +110,7 @@ export class Landing implements Landed {
     if (this.#state === 'duplicate') {
       if (!(await holdBlobs(tx, [sha256])).has(sha256)) throw new BlobVanished(this);
     } else {
-      const bytes = 'buffer' in held ? held.buffer : undefined;
-      const blob = { sha256, sha1, md5, size, storeKey: this.#storeKey, bytes };
+      const blob = { sha256, sha1, md5, size, storeKey: this.#storeKey, bytes: held.buffer };
       const inserted = (await insertBlob(tx, blob, at)) || (await this.#repair(tx, blob));
       this.#isSpare = !inserted;
       // A sweep may have come between the insert and the hold: then the row can be inserted in the next attempt.
@@ -120,7 +123,7 @@ export class Landing implements Landed {
 
   /** The change that adopted the bytes is durable; what it turned out not to need is removed. */
   async settle(): Promise<void> {
-    const left = this.#state === 'duplicate' && 'stage' in this.#bytes.held ? this.#bytes.held.stage : undefined;
+    const left = this.#leftStage();
     this.#state = 'adopted';
     try {
       await left?.abort();
@@ -132,12 +135,18 @@ export class Landing implements Landed {
   }
 
   async discard(): Promise<void> {
-    const { held } = this.#bytes;
     const state = this.#state;
     if (state === 'adopted' || state === 'discarded') return;
+    const left = this.#leftStage();
     this.#state = 'discarded';
-    if (state === 'duplicate' && 'stage' in held) await held.stage.abort();
+    if (this.#bytes.alsoBeforePlacing) await left?.close();
+    else await left?.abort();
     if (state === 'placed' && this.#storeKey !== undefined) await this.#removeUnlessAdopted(this.#storeKey);
+  }
+
+  /** The stage, as long as it did not become an object. */
+  #leftStage(): Stage | undefined {
+    return this.#storeKey === undefined ? this.#bytes.held.stage : undefined;
   }
 
   /** The key of the blob's object if that is missing or not what the row says: trusting it would lose these bytes. */

@@ -1,6 +1,6 @@
 /** The content-addressed store: bytes come in once, verified; they are read by their rows. */
 import { Readable } from 'node:stream';
-import { chunksOf } from '../core/bodies.ts';
+import { chunksOf, isRequest } from '../core/bodies.ts';
 import { AppError } from '../core/errors.ts';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
 import type { ByteRange, Content, StoreOptions } from '../core/repository.ts';
@@ -10,7 +10,7 @@ import { crashpoint } from '../lib/crashpoint.ts';
 import { type HashAlgorithm, Hashes } from '../lib/hashes.ts';
 import { singleflight } from '../lib/singleflight.ts';
 import type { BlobDriver, Stage } from './driver.ts';
-import { Landing } from './landing.ts';
+import { type Held, Landing } from './landing.ts';
 import { Soundness } from './soundness.ts';
 
 export interface BlobStoreDeps {
@@ -61,7 +61,7 @@ export class BlobStore {
           crashpoint('blob.staged');
           for (const earlier of small.splice(0)) await stage.write(earlier);
         }
-        await stage.write(chunk);
+        await stage.write(chunk, { owned: isRequest(body) });
       }
       return await this.land(stage ? { stage } : { buffer: Buffer.concat(small) }, hashes, options.expected ?? {});
     } catch (error) {
@@ -72,7 +72,7 @@ export class BlobStore {
 
   /** Verifies what was received and places it. A mismatch is `invalid`; the caller drops the stage. */
   async land(
-    held: { readonly buffer: Buffer } | { readonly stage: Stage },
+    held: Held,
     hashes: Hashes,
     expected: NonNullable<StoreOptions['expected']>,
     alsoBeforePlacing?: (tx: Tx) => Promise<void>,

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { chunksOf } from '../core/bodies.ts';
+import { chunksOf, isRequest } from '../core/bodies.ts';
 import { AppError } from '../core/errors.ts';
 import { type Digest, parseDigest, renderDigest } from '../core/ids.ts';
 import type { Landed, Upload } from '../core/repository.ts';
@@ -21,7 +21,7 @@ import {
 import { crashpoint } from '../lib/crashpoint.ts';
 import { type HashAlgorithm, Hashes } from '../lib/hashes.ts';
 import type { Stage } from './driver.ts';
-import type { Landing } from './landing.ts';
+import type { Held, Landing } from './landing.ts';
 import type { BlobStore } from './store.ts';
 
 export interface UploadLimits {
@@ -209,7 +209,7 @@ export class UploadSessions {
       live.hashes?.update(next.value);
       if (live.small) live.small.push(next.value);
       if (live.hashes && live.hashes.bytes > inlineBytes) live.small = undefined;
-      await live.stage?.write(next.value);
+      await live.stage?.write(next.value, { owned: isRequest(body) && !live.small });
     }
   }
 
@@ -221,7 +221,7 @@ export class UploadSessions {
   ): Promise<Landed> {
     await this.#reopen(row, live);
     if (last) await this.#takeLast(row, live, last);
-    const held = await this.#hold(live);
+    const held = this.#hold(live);
     let isEmptied = false;
     try {
       const hashes = await this.#hashesFor(live, digest, held);
@@ -230,7 +230,6 @@ export class UploadSessions {
         isEmptied = true;
       });
       landing.alsoInTransaction = (tx) => finishUpload(tx, row.id, renderDigest(digest), Date.now());
-      if ('buffer' in held) await live.stage?.abort();
       live.stage = undefined;
       live.small = undefined;
       live.hashes = undefined;
@@ -264,7 +263,7 @@ export class UploadSessions {
           live.stage = await driver.stage();
           for (const earlier of live.small ?? []) await live.stage.write(earlier);
         } else {
-          await live.stage.write(chunk);
+          await live.stage.write(chunk, { owned: isRequest(last.body) && !live.small });
         }
         if (live.hashes && live.hashes.bytes > inlineBytes) live.small = undefined;
       }
@@ -275,18 +274,18 @@ export class UploadSessions {
     }
   }
 
-  async #hold(live: Live): Promise<{ buffer: Buffer } | { stage: Stage }> {
-    if (live.small) return { buffer: Buffer.concat(live.small) };
+  #hold(live: Live): Held {
+    if (live.small) return { buffer: Buffer.concat(live.small), stage: live.stage };
     if (!live.stage) throw lost();
     return { stage: live.stage };
   }
 
   /** The running hash where it covers every byte with the algorithm asked for, else one more reading. */
-  async #hashesFor(live: Live, digest: Digest, held: { buffer: Buffer } | { stage: Stage }): Promise<Hashes> {
+  async #hashesFor(live: Live, digest: Digest, held: Held): Promise<Hashes> {
     if (live.hashes?.has(digest.algorithm)) return live.hashes;
     const algorithms: HashAlgorithm[] = ['sha256', digest.algorithm];
     const hashes = new Hashes(algorithms);
-    if ('buffer' in held) {
+    if (held.buffer) {
       hashes.update(held.buffer);
       return hashes;
     }

@@ -24,6 +24,10 @@ export async function readAll(
  * would cut the connection over which the refusal has to go.
  */
 export function chunksOf(stream: Readable): AsyncIterable<Buffer> {
-  const isRequest = 'httpVersion' in stream;
-  return { [Symbol.asyncIterator]: () => stream.iterator({ destroyOnReturn: !isRequest }) };
+  return { [Symbol.asyncIterator]: () => stream.iterator({ destroyOnReturn: !isRequest(stream) }) };
+}
+
+/** Whether the stream is a request, whose chunks are made for whoever reads it and for nobody else. */
+export function isRequest(stream: Readable): boolean {
+  return 'httpVersion' in stream;
 }

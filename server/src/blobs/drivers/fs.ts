@@ -225,6 +225,8 @@ class FsStage implements Stage {
   #synced: number;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
+  /** Those of the pending chunks whose memory is given back once they are written. */
+  #owned: Buffer[] = [];
   #writing: Promise<void> = Promise.resolve();
   #writeback: Promise<void> | undefined;
   #writebackFrom: number;
@@ -245,9 +247,10 @@ class FsStage implements Stage {
     return this.#size;
   }
 
-  async write(chunk: Buffer): Promise<void> {
+  async write(chunk: Buffer, options: { readonly owned?: boolean } = {}): Promise<void> {
     if (this.#failure !== undefined) throw troubleOf(this.#failure);
     this.#pending.push(chunk);
+    if (options.owned) this.#owned.push(chunk);
     this.#pendingBytes += chunk.length;
     this.#size += chunk.length;
     if (this.#pendingBytes >= WRITE_BYTES) {
@@ -329,12 +332,17 @@ class FsStage implements Stage {
 
   #writeOut(): void {
     const buffers = this.#pending;
+    const owned = this.#owned;
+    this.#owned = [];
     const position = this.#written;
     this.#pending = [];
     this.#written += this.#pendingBytes;
     this.#pendingBytes = 0;
     this.#writing = writeAll(this.#open(), buffers, position).then(
-      () => this.#startWriteback(),
+      () => {
+        for (const buffer of owned) release(buffer);
+        this.#startWriteback();
+      },
       (error: unknown) => {
         this.#failure ??= error;
       },
@@ -353,6 +361,15 @@ class FsStage implements Stage {
         this.#writeback = undefined;
       });
   }
+}
+
+/**
+ * Gives the memory of a buffer back at once. Left to the collector, the chunks of fast uploads pile up and make it run
+ * over everything again and again.
+ */
+function release(buffer: Buffer): void {
+  const memory = buffer.buffer;
+  if (memory instanceof ArrayBuffer && buffer.byteLength === memory.byteLength) memory.transfer(0);
 }
 
 async function readPiece(handle: FileHandle, buffer: Buffer, position: number, end: number): Promise<Buffer> {
