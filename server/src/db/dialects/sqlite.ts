@@ -231,22 +231,22 @@ parentPort.on('message', (mode) => {
 
 class SqliteConnection implements DatabaseConnection {
   readonly #sqlite: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, { readonly statement: StatementSync; readonly hasRows: boolean }>();
 
   constructor(sqlite: DatabaseSync) {
     this.#sqlite = sqlite;
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = this.#prepare(query.sql);
+    const { statement, hasRows } = this.#prepare(query.sql);
     const parameters = query.parameters as SQLInputValue[];
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] };
+    if (hasRows) return { rows: statement.all(...parameters) as R[] };
     const { changes, lastInsertRowid } = statement.run(...parameters);
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
   }
 
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
-    for (const row of this.#prepare(query.sql).iterate(...(query.parameters as SQLInputValue[]))) {
+    for (const row of this.#prepare(query.sql).statement.iterate(...(query.parameters as SQLInputValue[]))) {
       yield { rows: [row as R] };
     }
   }
@@ -255,14 +255,14 @@ class SqliteConnection implements DatabaseConnection {
     this.#statements.clear();
   }
 
-  #prepare(text: string): StatementSync {
-    let statement = this.#statements.get(text);
-    if (!statement) {
-      statement = this.#sqlite.prepare(text);
-      if (this.#statements.size >= STATEMENT_CACHE) this.#statements.clear();
-      this.#statements.set(text, statement);
-    }
-    return statement;
+  #prepare(text: string) {
+    const known = this.#statements.get(text);
+    if (known) return known;
+    const statement = this.#sqlite.prepare(text);
+    const prepared = { statement, hasRows: statement.columns().length > 0 };
+    if (this.#statements.size >= STATEMENT_CACHE) this.#statements.clear();
+    this.#statements.set(text, prepared);
+    return prepared;
   }
 }
 
