@@ -3,8 +3,10 @@ NODE := node_modules/.bin/node
 
 .PHONY: run test test-clients test-faults bench check format
 
+# The versions of the lock file, as `npm ci` would install them; but that refuses a lock file made where the packages of
+# other platforms, which are optional, cannot be had.
 node_modules/.package-lock.json: package-lock.json package.json server/package.json
-	npm ci --no-fund --no-audit --loglevel=error
+	npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
 run: node_modules/.package-lock.json
