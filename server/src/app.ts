@@ -55,7 +55,8 @@ export interface Log {
 /** Everything that holds state, without a server in front: what commands work with. */
 export async function openCore(config: Config, log: Log) {
   const dataDir = resolve(config.data.dir);
-  await mkdir(dataDir, { recursive: true });
+  // It holds password hashes and keys: nobody but the server's own account has business there.
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const database = await openDatabase(config, dataDir, log);
   const migrated = await migrate(database);
   const driver = openDriver(config, dataDir);
