@@ -5,13 +5,14 @@ import type { ImageRef } from './load/image.ts';
 import { Session } from './load/session.ts';
 import { requestJob, warmUpMs } from './measures/manifest.ts';
 import { pushImages } from './measures/pull.ts';
+import { measureTagWrites } from './measures/tag-writes.ts';
 import { alternate, buildRow, measureJob } from './rounds.ts';
 import { percentile, type Spread, spreadOf } from './stats.ts';
 import type { Target } from './targets/target.ts';
 
 const manifestRepository = 'bench/manifest';
 const slowdownBar = 1.5;
-const pageBarMs = 50;
+const requestBarMs = 50;
 const starts = 3;
 const connections = 10;
 const manifestImages = 20;
@@ -57,6 +58,7 @@ async function measureFilled(ctx: Context): Promise<void> {
 
   await measureStart(ctx, describe(filled));
   await measureManifests(ctx, images, { image: largeImage, tags: filled.tags });
+  await measureTagWrites(ctx, images, requestBarMs);
   for (const count of [100, 1000]) await measurePages(ctx, { image: largeImage, count }, filled.tags);
 }
 
@@ -153,7 +155,7 @@ async function measurePages(ctx: Context, pages: Pages, tags: readonly string[])
     ...row,
     label: `tags page, n=${pages.count}, p95, slowest position`,
     subject: constant(worst),
-    verdict: { wanted: `< ${pageBarMs} ms`, isMet: worst < pageBarMs && errors.length === 0 },
+    verdict: { wanted: `< ${requestBarMs} ms`, isMet: worst < requestBarMs && errors.length === 0 },
   });
 }
 

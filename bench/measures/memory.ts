@@ -13,8 +13,9 @@ const idleMs = 3_000;
 const sampleMs = 250;
 const idleBarMb = 150;
 const busyBarMb = 300;
-// What the resident size may grow in the second half of the transfers and still count as flat.
+// What the resident size may grow over the transfers, once they have settled, and still count as flat.
 const flatGrowthMb = 30;
+const settlingPart = 0.2;
 const fullSizeFreeGb = 60;
 
 /** Resident memory after start, and while many large blobs go in and out at once. */
@@ -69,13 +70,13 @@ async function transfer(ctx: Context, target: Target, sizeBytes: number): Promis
     },
     after: () => clearInterval(timer),
   });
-  const half = points.slice(Math.floor(points.length / 2));
-  const slope = slopeOf(half.map((point) => ({ x: point.seconds, y: point.rssMb })));
+  const settled = points.slice(Math.floor(points.length * settlingPart));
+  const slope = slopeOf(settled.map((point) => ({ x: point.seconds, y: point.rssMb })));
   return {
     series: { label: target.name, points },
     peakMb: readMemory(target.pid).peakMb,
     slopePerMinute: slope * 60,
-    growthMb: slope * ((half.at(-1)?.seconds ?? 0) - (half[0]?.seconds ?? 0)),
+    growthMb: slope * ((settled.at(-1)?.seconds ?? 0) - (settled[0]?.seconds ?? 0)),
     errors: results.flatMap((result) => result.errors),
   };
 }
@@ -111,7 +112,7 @@ function addRows(ctx: Context, { idle, busy, note }: Measured): void {
   });
   ctx.report.add({
     ...row,
-    label: 'slope, second half of the transfers',
+    label: 'slope over the transfers',
     unit: 'MB/min',
     subject: single(subject.slopePerMinute),
     baseline: single(baseline.slopePerMinute),

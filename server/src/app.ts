@@ -146,6 +146,7 @@ export async function openCore(config: Config, log: Log) {
 export type Core = Awaited<ReturnType<typeof openCore>>;
 
 export interface RunningApp {
+  readonly core: Core;
   readonly ports: readonly number[];
   /** Made up at the first start, when no other password was given. */
   readonly generatedPassword: string | undefined;
@@ -231,6 +232,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
   });
   const listening = await server.start();
   return {
+    core,
     ports: listening,
     generatedPassword: admin.generatedPassword,
     async stop() {

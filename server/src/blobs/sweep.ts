@@ -37,7 +37,11 @@ export async function sweep(deps: SweepDeps, options: SweepOptions): Promise<Swe
   return { condemned, bytes, removed };
 }
 
-async function condemnDue(deps: SweepDeps, options: SweepOptions): Promise<{ condemned: number; bytes: number }> {
+/** The first step: what nothing names is condemned. */
+export async function condemnDue(
+  deps: SweepDeps,
+  options: SweepOptions,
+): Promise<{ condemned: number; bytes: number }> {
   const total = { condemned: 0, bytes: 0 };
   // Ages are told by the database's clock, which all nodes share.
   const started = await deps.database.read(databaseTime);
@@ -59,7 +63,8 @@ async function condemnDue(deps: SweepDeps, options: SweepOptions): Promise<{ con
   }
 }
 
-async function emptyTrash(deps: SweepDeps, options: SweepOptions): Promise<number> {
+/** The second step: objects whose time has come are removed; returns how many. */
+export async function emptyTrash(deps: SweepDeps, options: SweepOptions): Promise<number> {
   let removed = 0;
   const started = await deps.database.read(databaseTime);
   for (;;) {

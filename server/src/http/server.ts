@@ -6,7 +6,7 @@ import { AppError, STATUS } from '../core/errors.ts';
 import type { Reply } from '../core/protocol.ts';
 import { parseTarget } from '../core/target.ts';
 import type { AccessLog } from './access-log.ts';
-import { BrokenRequests } from './broken-requests.ts';
+import { Connections } from './connections.ts';
 import type { Call, Exchange, Handler } from './exchange.ts';
 import { RequestExchange } from './request-exchange.ts';
 import { checkHead, MAX_HEADERS } from './request-head.ts';
@@ -37,7 +37,7 @@ export class HttpServer {
   readonly #options: ServerOptions;
   readonly #servers: Server[];
   readonly #sockets = new Set<Socket>();
-  readonly #broken = new BrokenRequests();
+  readonly #connections = new Connections();
   readonly #slow: SlowBodies;
   #draining = false;
   #active = 0;
@@ -64,6 +64,8 @@ export class HttpServer {
   /** Stops accepting, lets requests under way finish for a while, then cuts what is left. */
   async stop(drainMs: number): Promise<void> {
     this.#draining = true;
+    // Connections that nobody has accepted yet would be reset: one full turn of the event loop takes them all in.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     for (const server of this.#servers) server.closeIdleConnections();
     const deadline = performance.now() + drainMs;
@@ -104,15 +106,20 @@ export class HttpServer {
     server.on('request', serve(false));
     server.on('checkContinue', serve(true));
     server.on('checkExpectation', serve(false));
-    server.on('clientError', (error, socket) => this.#broken.refuse(error, socket as Socket));
-    server.on('connect', (_request, socket) => this.#broken.refuseTunnel(socket as Socket));
+    server.on('timeout', (socket) => {
+      // Storing a large upload may take longer than a client may pause.
+      if (this.#connections.isAtWork(socket)) socket.setTimeout(options.bodyIdleTimeoutMs);
+      else socket.destroy();
+    });
+    server.on('clientError', (error, socket) => this.#connections.refuse(error, socket as Socket));
+    server.on('connect', (_request, socket) => this.#connections.refuseTunnel(socket as Socket));
     return server;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, expects: boolean): Promise<void> {
     const startedAt = performance.now();
     this.#active += 1;
-    this.#broken.add(request, response);
+    this.#connections.add(request, response);
     this.#slow.add(request);
     const requestId = idOf(request);
     let exchange: Exchange | undefined;

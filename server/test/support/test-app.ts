@@ -40,6 +40,8 @@ export interface TestApp {
   readonly url: string;
   readonly port: number;
   readonly dataDir: string;
+  /** What the running server works with; another one after a restart. */
+  readonly core: Core;
   readonly admin: Caller;
   readonly anonymous: Caller;
   as(name: string, password: string): Caller;
@@ -106,6 +108,9 @@ export async function startTestApp(storage: Storage, env: Readonly<Record<string
       return port;
     },
     dataDir,
+    get core() {
+      return app.core;
+    },
     admin: caller(basic('admin', ADMIN_PASSWORD)),
     anonymous: caller(undefined),
     as: (name, password) => caller(basic(name, password)),

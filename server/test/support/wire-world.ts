@@ -1,4 +1,5 @@
 /** A server with repositories and users of different rights, and a look at what it has stored. */
+import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Core } from '../../src/app.ts';
@@ -25,6 +26,7 @@ export interface World {
   readonly admin: Caller;
   readonly anonymous: Caller;
   as(name: UserName): Caller;
+  /** Stops the server; fails when it has logged an error of its own. */
   stop(): Promise<void>;
 }
 
@@ -60,6 +62,10 @@ export async function startWorld(storage: Storage, options: WorldOptions = {}): 
       async stop() {
         await database.close();
         await app.stop();
+        assert.deepEqual(
+          app.complaints.filter(({ level }) => level === 'error'),
+          [],
+        );
       },
     };
   } catch (error) {
@@ -68,11 +74,18 @@ export async function startWorld(storage: Storage, options: WorldOptions = {}): 
   }
 }
 
+let sharedHash: Promise<string> | undefined;
+
 async function createInhabitants(core: Core): Promise<void> {
   await core.administration.create({ key: 'docker-other', rclass: 'local', packageType: 'docker' }, '_system_');
-  for (const name of [...Object.keys(RIGHTS), 'other', 'outsider']) {
-    await createUser(core.accounts, { name, password: PASSWORD }, SYSTEM);
-  }
+  const names = [...Object.keys(RIGHTS), 'other', 'outsider'];
+  for (const name of names) await createUser(core.accounts, { name }, SYSTEM);
+  // Hashing a password takes long on purpose, so all users of all tests share one hash.
+  sharedHash ??= core.passwords.hash(PASSWORD);
+  const password = await sharedHash;
+  await core.database.transaction((tx) =>
+    tx.updateTable('user').set({ password }).where('name', 'in', names).execute(),
+  );
   const grants = Object.entries(RIGHTS).map(([name, actions]) => ({ kind: 'user' as const, name, actions }));
   await grant(core, 'main', ['docker-local', 'generic-local'], grants);
   const all: readonly Action[] = ['read', 'annotate', 'deploy', 'delete'];
@@ -98,9 +111,14 @@ export async function grant(
   await putPermissionTarget(core.accounts, { name, repositories, includes, excludes: [], grants }, SYSTEM);
 }
 
+export interface Stored {
+  readonly counts: Readonly<Record<string, number>>;
+  readonly stages: readonly string[];
+}
+
 /** How many rows there are of everything a request may leave behind, and which stages. */
-export async function countStored(world: World): Promise<Readonly<Record<string, unknown>>> {
-  const counts: Record<string, unknown> = {};
+export async function countStored(world: World): Promise<Stored> {
+  const counts: Record<string, number> = {};
   for (const table of ['node', 'property', 'package_version', 'blob', 'upload', 'object_trash', 'event'] as const) {
     const row = await world.database.kysely
       .selectFrom(table)
@@ -108,8 +126,7 @@ export async function countStored(world: World): Promise<Readonly<Record<string,
       .executeTakeFirstOrThrow();
     counts[table] = Number(row.count);
   }
-  counts['stages'] = (await stagesOf(world.app)).sort();
-  return counts;
+  return { counts, stages: await stagesOf(world.app) };
 }
 
 /** Files in the staging folder; none where the blobs are in a bucket. */

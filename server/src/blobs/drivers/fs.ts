@@ -5,7 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/ids.ts';
@@ -36,6 +36,7 @@ export function openFsDriver(options: FsOptions): BlobDriver {
 
 class FsDriver implements BlobDriver {
   readonly name = 'fs';
+  readonly #root: string;
   readonly #objects: string;
   readonly #staging: string;
   readonly #floor: number;
@@ -43,6 +44,7 @@ class FsDriver implements BlobDriver {
   #spaceCheckedAt = 0;
 
   constructor(options: FsOptions) {
+    this.#root = options.root;
     this.#objects = join(options.root, 'objects');
     this.#staging = join(options.root, 'staging');
     this.#floor = options.freeSpaceFloorBytes;
@@ -56,7 +58,13 @@ class FsDriver implements BlobDriver {
       const name = shard.toString(16).padStart(2, '0');
       if (!present.has(name)) await mkdir(join(this.#objects, name), { recursive: true });
     }
-    if (present.size < 256) await syncFolder(this.#objects);
+    // No object is on disk before the names of its folders are. Whoever made them may have died before the sync.
+    await syncFolder(this.#objects);
+    await syncFolder(this.#root);
+    await syncFolder(dirname(this.#root)).catch((error: unknown) => {
+      // A folder that we may not even read was not changed by us.
+      if (codeOf(error) !== 'EACCES') throw error;
+    });
     await access(this.#staging, constants.W_OK);
     // Objects are renamed out of staging, which is atomic only within one file system.
     const [from, to] = await Promise.all([stat(this.#staging), stat(this.#objects)]);

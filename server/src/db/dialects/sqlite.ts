@@ -251,6 +251,10 @@ class SqliteConnection implements DatabaseConnection {
     }
   }
 
+  get isInTransaction(): boolean {
+    return this.#sqlite.isTransaction;
+  }
+
   clear(): void {
     this.#statements.clear();
   }
@@ -306,7 +310,8 @@ class SqliteDriver implements Driver {
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'));
+    // After some failures, such as that of a full disk, SQLite has done so by itself.
+    if (this.#connection.isInTransaction) await connection.executeQuery(CompiledQuery.raw('rollback'));
   }
 
   async releaseConnection(): Promise<void> {

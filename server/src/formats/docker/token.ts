@@ -48,7 +48,7 @@ async function answer(context: ServiceContext, service: string | null, scopes: r
   }
   const access = await grant(context, parseScopes(scopes));
   // Inside the token a name always begins with the repository's key, however the client addressed it.
-  const prefix = context.bound && context.links.mount === '/v2' ? `${context.bound.key}/` : '';
+  const prefix = context.bound ? `${context.bound.key}/` : '';
   const issued = await context.tokens.issue({
     audience,
     access: access.map((entry) => (entry.type === 'repository' ? { ...entry, name: prefix + entry.name } : entry)),

@@ -10,7 +10,7 @@ import { PASSWORD, startWorld, type World } from '../../support/wire-world.ts';
 
 const LONG_PASSWORD = 'correct-horse-battery-staple-'.repeat(3);
 /** Addresses of every plane: the registry's, its token endpoint, a file, and the REST API. */
-const PLACES = ['/v2/', '/v2/token', '/artifactory/generic-local/none'];
+const PLACES = ['/v2/', '/artifactory/generic-local/none'];
 let readerToken = '';
 
 const basic = (text: string | Buffer) => `Basic ${Buffer.from(text).toString('base64')}`;
@@ -247,6 +247,14 @@ describe('guessing passwords', () => {
     assert.equal(statuses.at(-1), 429);
     assert.ok(Number(last?.headers['retry-after']) > 0);
     assert.equal((JSON.parse(last!.text) as { errors: { code: string }[] }).errors[0]?.code, 'TOOMANYREQUESTS');
+  });
+
+  test('H38: an address that no trusted proxy tells of is not believed', async () => {
+    await world.app.restart({});
+    const statuses: number[] = [];
+    for (let i = 0; i < 14; i++) statuses.push((await login(`anybody-${i}`, 'wrong', `198.18.${i}.1`)).status);
+    assert.equal(statuses.at(-1), 429);
+    await world.app.restart(env);
   });
 
   test('A10: an account that is guessed at from everywhere is still open to its owner, where it was before', async () => {

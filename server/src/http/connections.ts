@@ -1,4 +1,4 @@
-/** Answers on connections whose bytes are no request: there is no response object for them. */
+/** What the server owes to whom: refusals of bytes that are no request come in their turn, and waiting is told from idling. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ALLOW } from './request-head.ts';
@@ -11,8 +11,8 @@ const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
 /** A client that still sends gets this long to read the answer. */
 const LINGER_MS = 500;
 
-/** Keeps track of what each connection still owes answers to, so that a refusal comes in its turn. */
-export class BrokenRequests {
+/** Keeps track of which requests of each connection are not answered yet. */
+export class Connections {
   readonly #pending = new WeakMap<Socket, Set<ServerResponse>>();
   readonly #refused = new WeakSet<Socket>();
 
@@ -22,6 +22,12 @@ export class BrokenRequests {
     const pending = this.#pending.get(socket) ?? new Set();
     this.#pending.set(socket, pending.add(response));
     response.once('close', () => pending.delete(response));
+  }
+
+  /** Whether it is the server that keeps the client waiting: it has all there is to work on, and has not answered. */
+  isAtWork(socket: Socket): boolean {
+    const responses = [...(this.#pending.get(socket) ?? [])];
+    return responses.some(({ req, headersSent }) => !headersSent && (req.complete || req.readableLength > 0));
   }
 
   /** What the parser could not make sense of. */
@@ -46,6 +52,8 @@ export class BrokenRequests {
 
   /** A CONNECT request, which Node takes off its connection. */
   refuseTunnel(socket: Socket): void {
+    // Node has taken its own listener off too, and an error that nobody hears ends the process.
+    socket.on('error', () => socket.destroy());
     answer(socket, 405, 'This method is not supported.', [`Allow: ${ALLOW}`]);
   }
 }
