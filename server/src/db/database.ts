@@ -140,10 +140,12 @@ export async function lockTree(tx: Tx, repoId: number, mode: 'shared' | 'exclusi
   await sql`select ${lock}(hashtextextended(${`tree ${repoId}`}, 0))`.execute(tx);
 }
 
-/** `column` lies strictly below the folder `path`, at any depth; every path does for the root. */
+/** `column` is the folder `path` or lies below it, at any depth; every folder does for the root. */
 export function below(column: string, path: string) {
   if (path === '') return sql<SqlBool>`1 = 1`;
-  return sql<SqlBool>`(${sql.ref(column)} = ${path} or (${sql.ref(column)} > ${`${path}/`} and ${sql.ref(column)} < ${`${path}0`}))`;
+  const folder = sql.ref(column);
+  // The range is what an index can search; between the folder and what is in it sort names such as `folder-2`.
+  return sql<SqlBool>`(${folder} >= ${path} and ${folder} < ${`${path}0`} and (${folder} = ${path} or ${folder} > ${`${path}/`}))`;
 }
 
 /** What the database's clock says. */

@@ -1,7 +1,11 @@
 /** Files joined with their bytes: what serving them needs, in one query. */
+import { sql } from 'kysely';
 import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Db } from './database.ts';
 import { prepared } from './prepared.ts';
+
+/** Files that may carry the same bytes are looked through up to this many for one that may be read. */
+const MAX_HOLDERS = 1000;
 
 /** A file with all that is needed to serve it. */
 export interface FileRow {
@@ -81,24 +85,34 @@ export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<F
   return row && fileRow(row);
 }
 
-const selectHolders = prepared(4, (db, sha256: string, repoId: number, packageName: string, limit: number) =>
-  files(db)
-    .where('node.sha256', '=', sha256)
-    .where('node.repo_id', '=', repoId)
-    .where('node.package', '=', packageName)
-    .limit(limit),
-);
+/** The limit stands in the text: bound as a parameter it makes SQLite prepare the statement at every call. */
+const holders = (limit: number) =>
+  prepared(3, (db, sha256: string, repoId: number, packageName: string) =>
+    files(db)
+      .where('node.sha256', '=', sha256)
+      .where('node.repo_id', '=', repoId)
+      .where('node.package', '=', packageName)
+      .limit(sql.lit(limit)),
+  );
+const selectHolder = holders(1);
+const selectHolders = holders(MAX_HOLDERS);
 
-/** Files with these bytes in no order, of one package or, without a name, of any. */
+/** Files with these bytes in no order, one or up to MAX_HOLDERS, of one package or, without a name, of any. */
 export async function findFiles(
   db: Db,
   repoId: number,
   packageName: string | undefined,
   sha256: Sha256,
-  limit: number,
+  count: 'one' | 'many',
 ): Promise<FileRow[]> {
-  if (packageName !== undefined) return (await selectHolders(db, sha256, repoId, packageName, limit)).map(fileRow);
-  const anywhere = files(db).where('node.sha256', '=', sha256).where('node.repo_id', '=', repoId).limit(limit);
+  if (packageName !== undefined) {
+    const select = count === 'one' ? selectHolder : selectHolders;
+    return (await select(db, sha256, repoId, packageName)).map(fileRow);
+  }
+  const anywhere = files(db)
+    .where('node.sha256', '=', sha256)
+    .where('node.repo_id', '=', repoId)
+    .limit(count === 'one' ? 1 : MAX_HOLDERS);
   return (await anywhere.execute()).map(fileRow);
 }
 

@@ -39,8 +39,6 @@ export interface LocalDeps {
   readonly reviewDelayMs: number;
 }
 
-/** Files that may carry the same bytes in one package are looked through up to this many for one that may be read. */
-const MAX_HOLDERS = 1000;
 const MAX_PLACINGS = 5;
 
 export class LocalRepository implements LeafRepository {
@@ -86,10 +84,10 @@ export class LocalRepository implements LeafRepository {
     return this.#deps.database.read(async (db) => {
       const sha256 = await resolveDigest(db, digest);
       if (!sha256) return undefined;
-      for (const limit of [1, MAX_HOLDERS]) {
-        const files = await findFiles(db, this.#id, packageName, sha256, limit);
+      for (const count of ['one', 'many'] as const) {
+        const files = await findFiles(db, this.#id, packageName, sha256, count);
         const file = files.find(({ path }) => accept(path));
-        if (file || files.length < limit) return this.#asset(file);
+        if (file || files.length === 0) return this.#asset(file);
       }
       return undefined;
     });

@@ -39,7 +39,7 @@ export async function openSqlite(file: string): Promise<Database> {
     pragma wal_autocheckpoint = 0;
     pragma journal_size_limit = 67108864;
     pragma temp_store = memory;
-    pragma cache_size = -32768;
+    pragma cache_size = -65536;
   `);
   // The log must exist, and its name be on disk, before the first commit counts on it.
   sqlite.exec('create table if not exists boot (id integer primary key, at integer)');

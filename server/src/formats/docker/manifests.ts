@@ -253,35 +253,42 @@ export async function deleteManifest(
   const name = parseName(request.params['name'] ?? '', true);
   const text = request.params['reference'] ?? '';
   const reference = parseReference(text, true);
-  await repo.change(name, async (tree) => {
-    if ('tag' in reference) {
-      const folder = tagFolder(name, reference.tag);
+  if ('tag' in reference) {
+    const folder = tagFolder(name, reference.tag);
+    await repo.change(name, async (tree) => {
       if (!(await leadOf(tree, folder))) throw unknownManifest(text);
       await untag(tree, name, folder);
-      return;
-    }
-    await deleteByDigest(tree, name, reference.digest, text, settings);
-  });
+    });
+  } else {
+    await deleteByDigest(repo, name, reference.digest, settings);
+  }
   return { status: 202, headers: { 'Content-Length': '0' } };
 }
 
-const DELETE_BATCH = 200;
+const DELETE_BATCH = 50;
 
-/** Removes the manifest and every tag that points to it. */
+/**
+ * Removes the manifest and every tag that points to it. There may be a hundred thousand of them, so it is done in
+ * changes that each take a few milliseconds; when it is interrupted, doing it again goes on.
+ */
 async function deleteByDigest(
-  tree: Tree,
+  repo: Repository,
   name: string,
   digest: Digest,
-  text: string,
   settings: ManifestSettings,
 ): Promise<void> {
-  const sha256 = await tree.resolve(digest);
-  let versions = sha256 ? await tree.versionsOf(name, sha256, DELETE_BATCH) : [];
-  if (!sha256 || versions.length === 0) throw unknownManifest(text);
-  if (settings.protectIndexChildren) await refuseChild(tree, name, renderDigest(digest));
-  while (versions.length > 0) {
-    for (const { path } of versions) await tree.delete(path.slice(0, path.lastIndexOf('/')) as RepoPath);
-    versions = await tree.versionsOf(name, sha256, DELETE_BATCH);
+  for (let first = true; ; first = false) {
+    const deleted = await repo.change(name, async (tree) => {
+      const sha256 = await tree.resolve(digest);
+      const versions = sha256 ? await tree.versionsOf(name, sha256, DELETE_BATCH) : [];
+      if (first && versions.length === 0) throw unknownManifest(renderDigest(digest));
+      if (first && settings.protectIndexChildren) await refuseChild(tree, name, renderDigest(digest));
+      for (const { path } of versions) await tree.delete(path.slice(0, path.lastIndexOf('/')) as RepoPath);
+      return versions.length;
+    });
+    if (deleted < DELETE_BATCH) return;
+    // Other requests come first.
+    await new Promise(setImmediate);
   }
 }
 
