@@ -26,6 +26,14 @@ export class Soundness {
     return this.#damaged.get(key) === true;
   }
 
+  /** Remembers that the object holds other bytes than its row says, and returns what a reader is told. */
+  damage(key: string): AppError {
+    this.#damaged.set(key, true);
+    return new AppError('unavailable', 'The stored bytes of this file are damaged. An administrator has to look.', {
+      damaged: true,
+    });
+  }
+
   /**
    * Reads an object by `pump`, handing its chunks to `write`. Fails, before the last of them is handed on, when the
    * object ends early or late or, where all of it is read, has another hash.
@@ -43,17 +51,10 @@ export class Soundness {
     await pump(async (chunk) => {
       seen += chunk.length;
       hash?.update(chunk);
-      if (seen > wanted || (seen === wanted && hash && hash.digest('hex') !== sha256)) throw this.#damage(key);
+      if (seen > wanted || (seen === wanted && hash && hash.digest('hex') !== sha256)) throw this.damage(key);
       await write(chunk);
     });
-    if (seen < wanted) throw this.#damage(key);
+    if (seen < wanted) throw this.damage(key);
     if (hash) this.#sound.set(key, true);
-  }
-
-  #damage(key: string): AppError {
-    this.#damaged.set(key, true);
-    return new AppError('unavailable', 'The stored bytes of this file are damaged. An administrator has to look.', {
-      damaged: true,
-    });
   }
 }

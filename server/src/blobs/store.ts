@@ -107,8 +107,8 @@ export class BlobStore {
   /** How the bytes of a stored blob are read. */
   content(blob: StoredBlob): Content {
     if (blob.bytes) return inlineContent(blob.bytes);
-    const { storeKey: key, sha256, size } = blob;
-    if (key === undefined) throw new Error(`blob ${blob.sha256} has neither bytes nor an object`);
+    const { sha256, size } = blob;
+    const key = requireKey(blob);
     const { driver, redirect } = this.deps;
     const sign = driver.sign?.bind(driver);
     return {
@@ -129,18 +129,27 @@ export class BlobStore {
     const { sha256, sha1, md5 } = blob;
     if (sha1 !== undefined && md5 !== undefined) return { sha256, sha1, md5 };
     return this.#summing(sha256, async () => {
-      const hashes = new Hashes(['sha1', 'md5']);
-      for await (const chunk of (await this.content(blob).open()) as AsyncIterable<Buffer>) {
+      const hashes = new Hashes(['sha256', 'sha1', 'md5']);
+      const add = async (chunk: Buffer) => {
         hashes.update(chunk);
         // Large blobs are summed between requests, not instead of them.
         if (hashes.bytes % (8 * 1024 * 1024) < chunk.length) await new Promise(setImmediate);
-      }
+      };
+      if (blob.bytes) await add(blob.bytes);
+      else await this.deps.driver.pump(requireKey(blob), undefined, add);
       const values = hashes.values();
+      // What is remembered of damaged bytes would outlive their repair.
+      if (values.sha256 !== sha256) throw this.#soundness.damage(blob.storeKey ?? sha256);
       const checksums = { sha256, sha1: values.sha1 ?? '', md5: values.md5 ?? '' };
       await this.deps.database.transaction((tx) => setChecksums(tx, checksums), { durable: false });
       return checksums;
     });
   }
+}
+
+function requireKey({ sha256, storeKey }: StoredBlob): string {
+  if (storeKey === undefined) throw new Error(`blob ${sha256} has neither bytes nor an object`);
+  return storeKey;
 }
 
 function algorithmsFor(options: StoreOptions): HashAlgorithm[] {

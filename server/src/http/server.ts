@@ -31,6 +31,9 @@ export interface ServerOptions {
   onBug(error: unknown, exchange: { readonly requestId: string }): void;
 }
 
+/** Under load somebody new always waits. */
+const ACCEPT_WAITING_MS = 1000;
+const SETTLE_MS = 5000;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export class HttpServer {
@@ -41,6 +44,7 @@ export class HttpServer {
   readonly #slow: SlowBodies;
   #draining = false;
   #active = 0;
+  #accepted = 0;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -64,16 +68,30 @@ export class HttpServer {
   /** Stops accepting, lets requests under way finish for a while, then cuts what is left. */
   async stop(drainMs: number): Promise<void> {
     this.#draining = true;
-    // Connections that nobody has accepted yet would be reset: one full turn of the event loop takes them all in.
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    await this.#acceptWaiting();
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     for (const server of this.#servers) server.closeIdleConnections();
-    const deadline = performance.now() + drainMs;
-    while (this.#active > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    await this.#untilIdle(drainMs);
     for (const server of this.#servers) server.closeAllConnections();
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(closed);
+    // What uploads brought before they were cut is still being put down.
+    await this.#untilIdle(SETTLE_MS);
     this.#slow.stop();
+  }
+
+  async #untilIdle(limitMs: number): Promise<void> {
+    const deadline = performance.now() + limitMs;
+    while (this.#active > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  /** Takes in who has connected already, one in each turn of the event loop: closing would reset them. */
+  async #acceptWaiting(): Promise<void> {
+    const limit = performance.now() + ACCEPT_WAITING_MS;
+    for (let before = -1; before !== this.#accepted && performance.now() < limit; ) {
+      before = this.#accepted;
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    }
   }
 
   get draining(): boolean {
@@ -97,6 +115,7 @@ export class HttpServer {
     server.maxConnections = options.maxConnections;
     server.maxHeadersCount = MAX_HEADERS * 2;
     server.on('connection', (socket) => {
+      this.#accepted += 1;
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });

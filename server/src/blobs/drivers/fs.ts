@@ -4,7 +4,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
@@ -122,7 +122,9 @@ class FsDriver implements BlobDriver {
 
   async size(key: string): Promise<number | undefined> {
     try {
-      return (await stat(this.#path(key))).size;
+      // What is not read, such as a link, does not count as there.
+      const found = await lstat(this.#path(key));
+      return found.isFile() ? found.size : undefined;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw troubleOf(error);

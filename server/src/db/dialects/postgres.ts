@@ -21,6 +21,8 @@ export function openPostgres(options: PostgresOptions): Database {
     max: options.poolSize,
     connectionTimeoutMillis: 5000,
     statement_timeout: 60_000,
+    // A server that answers nothing at all does not end its statements either.
+    query_timeout: 65_000,
     idle_in_transaction_session_timeout: 60_000,
     types: {
       getTypeParser: ((oid: number, format?: 'text' | 'binary') =>

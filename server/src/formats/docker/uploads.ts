@@ -238,8 +238,7 @@ async function readableBlob(repository: Repository, image: string, digest: Diges
   try {
     return await repository.find(parseName(image, false), digest);
   } catch (error) {
-    // What may not be read is, for a mount, not there.
-    if (error instanceof AppError) return undefined;
+    if (isHidden(error)) return undefined;
     throw error;
   }
 }
@@ -258,8 +257,13 @@ async function findAnywhere(context: ProtocolContext, digest: Digest): Promise<A
       const found = await repository.find(undefined, digest);
       if (found) return found;
     } catch (error) {
-      if (!(error instanceof AppError)) throw error;
+      if (!isHidden(error)) throw error;
     }
   }
   return undefined;
+}
+
+/** What may not be read is, for a mount, not there; trouble of the server is trouble. */
+function isHidden(error: unknown): boolean {
+  return error instanceof AppError && ['unauthenticated', 'forbidden', 'not_found', 'invalid'].includes(error.code);
 }
