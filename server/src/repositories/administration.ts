@@ -14,6 +14,7 @@ import {
   type RepositoryRow,
   updateRepository,
 } from '../db/repositories.ts';
+import { createSetting, getSetting } from '../db/settings.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { RepositoryDirectory } from './directory.ts';
 
@@ -32,6 +33,8 @@ export interface NewRepository {
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
+/** Setting that tells that the first start's repositories were made. */
+const DEFAULTS_MADE = 'repositories.defaults';
 const DELETE_BATCH = 2000;
 const MAX_EMPTYINGS = 10;
 
@@ -42,11 +45,23 @@ export class Administration {
     this.#deps = deps;
   }
 
-  /** What a first start offers, so that something can be pushed at once. */
-  async createDefaults(): Promise<void> {
-    for (const packageType of ['docker', 'generic']) {
-      await this.create({ key: `${packageType}-local`, rclass: 'local', packageType }, '_system_');
-    }
+  /**
+   * What a first start offers, so that something can be pushed at once. Done once for ever, in one transaction: a start
+   * that was cut before it leaves it to the next, and what an administrator deletes later stays deleted.
+   */
+  async createDefaults(packageTypes: readonly string[]): Promise<void> {
+    const { database, events, repositories } = this.#deps;
+    await database.transaction(async (tx) => {
+      await lockScope(tx, DEFAULTS_MADE);
+      if ((await getSetting(tx, DEFAULTS_MADE)) !== undefined) return;
+      await createSetting(tx, DEFAULTS_MADE, packageTypes.join(','));
+      for (const packageType of packageTypes) {
+        const key = parseRepoKey(`${packageType}-local`);
+        await createRepository(tx, { key, rclass: 'local', packageType, config: {} }, Date.now());
+        await events.append(tx, [{ type: 'repository.created', repo: key }], '_system_');
+      }
+    });
+    await repositories.reload();
   }
 
   list(): Promise<RepositoryRow[]> {
