@@ -25,11 +25,23 @@ const VERSION = '4.48';
 const FOLDER = join(import.meta.dirname, '../../../.clients/seaweedfs');
 const REGION = 'us-east-1';
 const START_LIMIT_MS = 60_000;
+const MAX_STARTS = 5;
 const run = promisify(execFile);
 
 /** Starts a server with one bucket; installs the program into a folder that git ignores if it is missing. */
 export async function startS3(): Promise<S3Server> {
   const program = await installSeaweed();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnFreePorts(program);
+    } catch (error) {
+      // Between finding a port free and listening on it somebody else may have taken it.
+      if (attempt === MAX_STARTS) throw error;
+    }
+  }
+}
+
+async function startOnFreePorts(program: string): Promise<S3Server> {
   const ports = await freePorts(8);
   const guard = await openGuard('s3', grpcSockets(ports));
   try {
