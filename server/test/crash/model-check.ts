@@ -1,10 +1,9 @@
 /** Compares a server with what the oracle says must be readable: everything that is there, and nothing else. */
-import type { TestApp } from '../support/test-app.ts';
 import { BLOBS, MANIFESTS, manifestOf, TAGS } from './model-catalog.ts';
 import type { Operation } from './model-operations.ts';
-import { Oracle, STEP } from './model-oracle.ts';
-import { collect, differencesAtRest, leasesOf } from './model-upkeep.ts';
-import { GRACE_MS, type ModelImages, type ModelWorld } from './model-world.ts';
+import { Oracle } from './model-oracle.ts';
+import { collect, differencesAtRest } from './model-upkeep.ts';
+import type { ModelImages, ModelWorld } from './model-world.ts';
 
 export class Mismatch extends Error {
   override readonly name = 'Mismatch';
@@ -19,7 +18,6 @@ export async function runSequence(world: ModelWorld, sequence: readonly Operatio
     const actual = await images.perform(operation).catch((error: unknown) => String(error));
     const expected = oracle.apply(operation);
     if (actual !== expected) throw new Mismatch(`${where}: answered ${actual}, expected ${expected}`);
-    if (operation.do === 'head' || operation.do === 'push') await adoptLeases(world.app.core, images, oracle);
     if (operation.do === 'check') await compare(images, oracle, where);
   }
   await collect(world.app.core);
@@ -29,18 +27,6 @@ export async function runSequence(world: ModelWorld, sequence: readonly Operatio
   await removeAll(images, oracle);
   await collect(world.app.core);
   refuse(await differencesAtRest(world.app.core, new Set()), 'the removal of everything');
-}
-
-/** Where a manifest keeps a blob that waits as well, a HEAD may or may not renew the lease. */
-async function adoptLeases(core: TestApp['core'], images: ModelImages, oracle: Oracle): Promise<void> {
-  for (const [i, { waiting }] of oracle.images.entries()) {
-    if (![...waiting].some(([blob, age]) => age >= 0.5 || oracle.isKept(i, blob))) continue;
-    const leases = await leasesOf(core, images.names[i]!);
-    for (const blob of waiting.keys()) {
-      if (!oracle.isKept(i, blob)) continue;
-      waiting.set(blob, Math.round((leases.get(blob) ?? 0) / GRACE_MS / STEP) * STEP);
-    }
-  }
 }
 
 async function compare(images: ModelImages, oracle: Oracle, where: string): Promise<void> {

@@ -99,8 +99,8 @@ export class Oracle {
   #head(image: number, blob: string): number {
     const { waiting, promised } = this.images[image]!;
     if (!this.holds(image, blob)) return 404;
-    // While a manifest keeps it too, the lease need not be renewed; whoever compares looks which it was.
-    if ((waiting.get(blob) ?? 0) >= 0.5 && !this.isKept(image, blob)) waiting.set(blob, 0);
+    // The answer is a promise, also where a manifest keeps the blob now that may be deleted before the push.
+    if ((waiting.get(blob) ?? 1) >= 0.5) waiting.set(blob, 0);
     promised.set(blob, 0);
     return 200;
   }
@@ -152,13 +152,11 @@ export class Oracle {
   }
 
   #deleteManifest(image: number, digest: string): number {
-    const { folders, promised } = this.images[image]!;
+    const { folders } = this.images[image]!;
     const leads = [...folders.values()];
     if (!leads.includes(digest)) return 404;
     if (leads.some((lead) => manifestOf(lead).needs.includes(digest))) return 403;
     for (const [folder, lead] of folders) if (lead === digest) folders.delete(folder);
-    // Whoever deletes what others push on top of takes it away from them.
-    for (const blob of manifestOf(digest).keeps) promised.delete(blob);
     return 202;
   }
 

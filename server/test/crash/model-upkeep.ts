@@ -47,14 +47,6 @@ export async function age({ database }: Core, image: string, byMs: number): Prom
   );
 }
 
-/** Digests of the blobs that wait in an image, each with the time since it was last touched. */
-export async function leasesOf({ database }: Core, image: string): Promise<Map<string, number>> {
-  const rows = await database.read((db) =>
-    db.selectFrom('node').select(['sha256', 'modified_at']).where('parent', '=', `${image}/_uploads`).execute(),
-  );
-  return new Map(rows.map((row) => [`sha256:${row.sha256}`, Date.now() - row.modified_at]));
-}
-
 /** What the rows and the store hold beyond the blobs of these digests, and what they lack. */
 export async function differencesAtRest(core: Core, expected: ReadonlySet<string>): Promise<string[]> {
   const { database, driver } = core;

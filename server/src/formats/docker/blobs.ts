@@ -1,9 +1,10 @@
 /** Reading and removing blobs (distribution-spec, "Pulling blobs", "Deleting Blobs"). */
+import { isAppError } from '../../core/errors.ts';
 import { renderDigest } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Asset, Repository } from '../../core/repository.ts';
 import { ociError } from './errors.ts';
-import { isWaiting, parseName, requireDigest, waitingBlob } from './names.ts';
+import { parseName, requireDigest, waitingBlob } from './names.ts';
 
 /** A blob that waits for its manifest is kept this long from its last sign of use. */
 export interface LeaseRules {
@@ -15,7 +16,9 @@ export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContex
   const digest = requireDigest(request.params['digest'] ?? '');
   const asset = await repo.find(name, digest);
   if (!asset) throw unknownBlob(renderDigest(digest));
-  if (request.method === 'HEAD') await renewLease(repo, name, asset, rules);
+  if (request.method === 'HEAD' && !(await keepForPush(repo, name, asset, rules))) {
+    throw unknownBlob(renderDigest(digest));
+  }
   return {
     asset,
     mediaType: 'application/octet-stream',
@@ -31,16 +34,24 @@ export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContex
 }
 
 /**
- * A client that will push asks first what it need not upload, and counts on the answer: the blob must not be
- * collected before its manifest comes. One write per blob and half a grace period.
+ * A client that will push asks first what it need not upload, and counts on the answer: the blob must not be collected
+ * before its manifest comes, even if the manifest that holds it now is deleted meanwhile. One write per blob and half
+ * a grace period. False when the blob went away before it could be kept.
  */
-async function renewLease(repo: Repository, name: string, asset: Asset, rules: LeaseRules): Promise<void> {
-  if (!isWaiting(name, asset.path)) return;
-  if (Date.now() - asset.modifiedAt.getTime() < rules.graceMs / 2) return;
-  if (!repo.allows('deploy', asset.path)) return;
-  await repo.change(name, async (tree) => {
-    if (await tree.get(asset.path)) await tree.touch(asset.path);
-  });
+async function keepForPush(repo: Repository, name: string, asset: Asset, rules: LeaseRules): Promise<boolean> {
+  const path = waitingBlob(name, asset.sha256);
+  if (!repo.allows('deploy', path) || !repo.allows('read', path)) return true;
+  const waiting = asset.path === path ? asset : await repo.get(path);
+  if (waiting && Date.now() - waiting.modifiedAt.getTime() < rules.graceMs / 2) return true;
+  try {
+    await repo.change(name, (tree) =>
+      tree.renew(path, { content: asset, mediaType: 'application/octet-stream', package: name }),
+    );
+    return true;
+  } catch (error) {
+    if (isAppError(error, 'conflict')) return false;
+    throw error;
+  }
 }
 
 /** Unlinks a blob from an image. One that a manifest of the image names stays. */

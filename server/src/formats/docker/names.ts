@@ -90,7 +90,3 @@ export function layerName(sha256: Sha256): string {
 export function waitingBlob(image: string, sha256: Sha256): RepoPath {
   return joinPath(image, UPLOADS, layerName(sha256));
 }
-
-export function isWaiting(image: string, path: RepoPath): boolean {
-  return path.startsWith(`${image}/${UPLOADS}/`);
-}

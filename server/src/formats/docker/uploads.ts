@@ -214,24 +214,26 @@ async function mountBlob(
  */
 async function findIn(context: ProtocolContext, from: string, digest: Digest): Promise<Asset | undefined> {
   if (from.length > MAX_FROM) return undefined;
-  const found = await findFrom(await context.repositories(), context.repo, from, digest);
-  if (found) return found;
-  if (await findFrom(await context.repositoriesOfCaller(), undefined, from, digest)) {
-    throw new AppError('unauthenticated', 'The token does not cover the repository to mount from.');
-  }
-  return undefined;
+  const found = await findFrom(await context.repositoriesOfCaller(), context.repo.key, from, digest);
+  if (!found) return undefined;
+  // One look decides both, or a blob that comes between two of them would pass for one out of the token's reach.
+  const covering = (await context.repositories()).find(({ key }) => key === found.repo);
+  if (covering?.allows('read', found.path)) return found;
+  throw new AppError('unauthenticated', 'The token does not cover the repository to mount from.');
 }
 
 async function findFrom(
   repositories: readonly Repository[],
-  own: Repository | undefined,
+  ownKey: string,
   from: string,
   digest: Digest,
 ): Promise<Asset | undefined> {
   const [key = '', ...rest] = from.split('/');
   const named = repositories.find((repository) => repository.key === key);
   const found = named && (await readableBlob(named, rest.join('/'), digest));
-  return found ?? (own && readableBlob(own, from, digest));
+  if (found) return found;
+  const own = repositories.find((repository) => repository.key === ownKey);
+  return own && readableBlob(own, from, digest);
 }
 
 async function readableBlob(repository: Repository, image: string, digest: Digest): Promise<Asset | undefined> {
