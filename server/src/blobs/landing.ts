@@ -97,7 +97,8 @@ export class Landing implements Landed {
     const { held, sha256 } = this.#bytes;
     if (!held.buffer) {
       this.#storeKey = await held.stage.commit(sha256, async (key) => {
-        await this.#deps.database.transaction((tx) => this.#announce(tx, key), { durable: false });
+        // A loss of power must not leave an object of which no row knows.
+        await this.#deps.database.transaction((tx) => this.#announce(tx, key));
         crashpoint('blob.announced');
       });
     }

@@ -94,7 +94,7 @@ async function removeObject(
   } catch (error) {
     if (!isAppError(error)) throw error;
     const backoff = Math.min(1000 * 2 ** entry.attempts, MAX_BACKOFF_MS);
-    await database.transaction(async (tx) => postponeTrash(tx, entry.id, Date.now() + backoff));
+    await database.transaction((tx) => postponeTrash(tx, entry.id, backoff));
     return undefined;
   }
 }

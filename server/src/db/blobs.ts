@@ -244,10 +244,11 @@ export async function deleteTrash(tx: Tx, ids: readonly number[]): Promise<void>
   if (ids.length > 0) await tx.deleteFrom('object_trash').where('id', 'in', ids).execute();
 }
 
-export async function postponeTrash(tx: Tx, id: number, notBefore: number): Promise<void> {
+/** Leaves an object alone for a while, by the clock that tells when it is due. */
+export async function postponeTrash(tx: Tx, id: number, forMs: number): Promise<void> {
   await tx
     .updateTable('object_trash')
-    .set((eb) => ({ not_before: notBefore, attempts: eb('attempts', '+', 1) }))
+    .set((eb) => ({ not_before: sql<number>`${nowMs(tx)} + ${forMs}`, attempts: eb('attempts', '+', 1) }))
     .where('id', '=', id)
     .execute();
 }

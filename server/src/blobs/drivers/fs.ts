@@ -154,7 +154,14 @@ class FsDriver implements BlobDriver {
   }
 
   async remove(key: string): Promise<void> {
-    await removeFile(this.#path(key));
+    const path = this.#path(key);
+    await removeFile(path);
+    try {
+      // Whoever asked forgets the key next: a loss of power must not bring its file back.
+      await syncFolder(dirname(path));
+    } catch (error) {
+      throw troubleOf(error);
+    }
   }
 
   async *list(): AsyncIterable<StoredObject> {
@@ -305,11 +312,10 @@ class FsStage implements Stage {
   }
 
   async commit(sha256: Sha256, announce: (key: string) => Promise<void>): Promise<string> {
-    await this.sync();
-    crashpoint('blob.synced');
     const shard = sha256.slice(0, 2);
     const key = `${shard}/${sha256}.${randomBytes(4).toString('hex')}`;
-    await announce(key);
+    await Promise.all([this.sync(), announce(key)]);
+    crashpoint('blob.synced');
     try {
       await this.close();
       await rename(join(this.#staging, this.id), join(this.#objects, key));
