@@ -3,6 +3,7 @@ import { type Kysely, sql } from 'kysely';
 import { crashpoint } from '../lib/crashpoint.ts';
 import { type Database, isPostgres, lockScope, type Tx } from './database.ts';
 import { up as foundation } from './migrations/0001-foundation.ts';
+import { up as inventory } from './migrations/0002-inventory.ts';
 import type { Schema } from './schema.ts';
 
 export interface Migration {
@@ -11,7 +12,10 @@ export interface Migration {
 }
 
 /** In order; names never change once released. */
-const MIGRATIONS: readonly Migration[] = [{ name: '0001-foundation', up: foundation }];
+const MIGRATIONS: readonly Migration[] = [
+  { name: '0001-foundation', up: foundation },
+  { name: '0002-inventory', up: inventory },
+];
 
 /** Applies what is missing and returns the names applied. A database newer than this program is refused. */
 export async function migrate(database: Database, migrations: readonly Migration[] = MIGRATIONS): Promise<string[]> {

@@ -28,6 +28,17 @@ export interface Schema {
   login_failure: LoginFailureTable;
   signing_key: SigningKeyTable;
   setting: SettingTable;
+  statistic: StatisticTable;
+  build: BuildTable;
+  build_property: BuildPropertyTable;
+  build_promotion: BuildPromotionTable;
+  build_module: BuildModuleTable;
+  build_module_property: BuildModulePropertyTable;
+  build_artifact: BuildArtifactTable;
+  build_dependency: BuildDependencyTable;
+  archive: ArchiveTable;
+  archive_entry: ArchiveEntryTable;
+  refusal: RefusalTable;
 }
 
 export interface RepositoryTable {
@@ -60,6 +71,9 @@ export interface NodeTable {
   created_by: string;
   modified_at: number;
   modified_by: string;
+  /** What the client declared its bytes to be, where it did. */
+  original_sha1: Generated<string | null>;
+  original_md5: Generated<string | null>;
 }
 
 export interface PropertyTable {
@@ -246,4 +260,117 @@ export interface SigningKeyTable {
 export interface SettingTable {
   key: string;
   value: string;
+}
+
+/** How often a file was fetched. Written in batches, so the last moments before a crash may be missing. */
+export interface StatisticTable {
+  node_id: number;
+  downloads: number;
+  downloaded_at: number | null;
+  downloaded_by: string | null;
+  /** The same at servers that fetch from this one. */
+  remote_downloads: number;
+  remote_downloaded_at: number | null;
+  remote_downloaded_by: string | null;
+}
+
+/** One run of a build; its document is a file of the repository. */
+export interface BuildTable {
+  id: Generated<number>;
+  repo_id: number;
+  name: string;
+  number: string;
+  started_at: number;
+  url: string | null;
+  /** Promoted builds are kept whatever a retention says. */
+  promoted: number;
+  created_at: number;
+  created_by: string;
+  modified_at: number;
+  modified_by: string;
+}
+
+export interface BuildPropertyTable {
+  build_id: number;
+  key: string;
+  value: string;
+}
+
+export interface BuildPromotionTable {
+  id: Generated<number>;
+  build_id: number;
+  status: string | null;
+  repo: string | null;
+  comment: string | null;
+  ci_user: string | null;
+  created_at: number;
+  created_by: string;
+}
+
+export interface BuildModuleTable {
+  id: Generated<number>;
+  build_id: number;
+  name: string;
+  type: string | null;
+}
+
+export interface BuildModulePropertyTable {
+  module_id: number;
+  key: string;
+  value: string;
+}
+
+export interface BuildArtifactTable {
+  id: Generated<number>;
+  module_id: number;
+  name: string;
+  type: string | null;
+  path: string | null;
+  /** Where the client says it deployed the file. */
+  repo: string | null;
+  sha1: string | null;
+  md5: string | null;
+  sha256: string | null;
+}
+
+export interface BuildDependencyTable {
+  id: Generated<number>;
+  module_id: number;
+  name: string;
+  type: string | null;
+  /** JSON array. */
+  scopes: string;
+  sha1: string | null;
+  md5: string | null;
+  sha256: string | null;
+}
+
+/** Archives whose contents are known. */
+export interface ArchiveTable {
+  sha256: string;
+  indexed_at: number;
+  /** Why it could not be read. */
+  problem: string | null;
+}
+
+export interface ArchiveEntryTable {
+  sha256: string;
+  /** Folder of the entry inside the archive, '' at its top. */
+  path: string;
+  name: string;
+}
+
+/** Requests that were refused or missed, with what decided it, kept for a while so that it can be explained. */
+export interface RefusalTable {
+  request_id: string;
+  at: number;
+  principal: string;
+  method: string;
+  address: string;
+  repo: string | null;
+  path: string | null;
+  status: number;
+  message: string;
+  /** JSON array of sentences. */
+  steps: string;
 }
