@@ -175,6 +175,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
   const core = await openCore(config, log);
   const { database, repositories, permissions, authenticator } = core;
   const admin = await bootstrapAdmin(core.accounts, { password: config.adminPassword?.reveal() });
+  await core.administration.createSystemRepositories();
   await core.administration.createDefaults(config.bootstrap === 'default' ? ['docker', 'generic'] : []);
 
   const feed = new Feed({

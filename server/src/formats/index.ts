@@ -1,5 +1,6 @@
 /** The list of formats: the only line edited to add one. */
 import type { Format } from '../core/format.ts';
+import { PACKAGE_TYPES } from '../core/package-types.ts';
 import { type DockerSettings, defineDocker } from './docker/index.ts';
 import { defineGeneric } from './generic/index.ts';
 
@@ -8,5 +9,8 @@ export interface FormatSettings {
 }
 
 export function defineFormats(settings: FormatSettings): readonly Format[] {
-  return [defineGeneric(), defineDocker(settings.docker)];
+  const own = [defineDocker(settings.docker)];
+  const served = new Set(own.flatMap(({ packageTypes }) => packageTypes));
+  const plain = PACKAGE_TYPES.map(({ name }) => name).filter((name) => !served.has(name));
+  return [defineGeneric(plain), ...own];
 }

@@ -4,6 +4,7 @@ import { forgetRepository } from '../auth/accounts.ts';
 import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import { clip, parseRepoKey, type RepoKey } from '../core/ids.ts';
+import { SYSTEM_REPOSITORIES } from '../core/system-repositories.ts';
 import { reviewBlobs } from '../db/blobs.ts';
 import { type Database, lockScope } from '../db/database.ts';
 import { deleteAllNodes } from '../db/nodes.ts';
@@ -57,6 +58,21 @@ export class Administration {
       await createSetting(tx, DEFAULTS_MADE, packageTypes.join(','));
       for (const packageType of packageTypes) {
         const key = parseRepoKey(`${packageType}-local`);
+        await createRepository(tx, { key, rclass: 'local', packageType, config: {} }, Date.now());
+        await events.append(tx, [{ type: 'repository.created', repo: key }], '_system_');
+      }
+    });
+    await repositories.reload();
+  }
+
+  /** Makes those that the server itself needs; those that are there stay as they are. */
+  async createSystemRepositories(): Promise<void> {
+    const { database, events, repositories } = this.#deps;
+    await database.transaction(async (tx) => {
+      await lockScope(tx, 'repositories');
+      const existing = new Set((await listRepositories(tx)).map((row) => row.key));
+      for (const { key, packageType } of SYSTEM_REPOSITORIES) {
+        if (existing.has(key)) continue;
         await createRepository(tx, { key, rclass: 'local', packageType, config: {} }, Date.now());
         await events.append(tx, [{ type: 'repository.created', repo: key }], '_system_');
       }

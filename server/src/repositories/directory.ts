@@ -1,8 +1,8 @@
 /** Finds repositories by key and binds them to their caller. */
-import { AppError } from '../core/errors.ts';
 import { type RepoKey, ROOT } from '../core/ids.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Repository } from '../core/repository.ts';
+import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { Database } from '../db/database.ts';
 import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
 import { type AccessOptions, accessOf, authorise, type PermissionChecks } from './authorise.ts';
@@ -20,9 +20,14 @@ export interface DirectoryDeps extends LocalDeps {
 export type Narrowing = (access: Access, repo: RepoKey) => Access;
 
 interface Held {
-  readonly leaf: LeafRepository;
+  readonly row: RepositoryRow;
+  /** Undefined for classes that are configured but not served. */
+  readonly leaf: LeafRepository | undefined;
   readonly limits: Limits | undefined;
 }
+
+/** A repository as its administrator made it, whatever its class. */
+export type RepositoryDescription = Pick<RepositoryRow, 'key' | 'rclass' | 'packageType' | 'config'>;
 
 export class RepositoryDirectory {
   readonly #deps: DirectoryDeps;
@@ -42,12 +47,12 @@ export class RepositoryDirectory {
     if (turn < this.#applied) return;
     this.#applied = turn;
     this.#held = new Map(
-      rows.map((row) => [row.key, { leaf: this.#leaf(row), limits: limitsOf(row.key, row.config) }]),
+      rows.map((row) => [row.key, { row, leaf: this.#leaf(row), limits: limitsOf(row.key, row.config) }]),
     );
   }
 
-  classOf(key: RepoKey): LeafRepository['rclass'] | undefined {
-    return this.#held.get(key)?.leaf.rclass;
+  classOf(key: RepoKey): RepositoryRow['rclass'] | undefined {
+    return this.#held.get(key)?.row.rclass;
   }
 
   /** Whether there is such a repository, whoever asks: for decisions that show nothing to callers. */
@@ -65,14 +70,50 @@ export class RepositoryDirectory {
   list(packageTypes: readonly string[], principal: Principal, narrow?: Narrowing): Repository[] {
     const found: Repository[] = [];
     for (const held of this.#held.values()) {
-      if (!packageTypes.includes(held.leaf.packageType)) continue;
+      if (!packageTypes.includes(held.row.packageType)) continue;
       const repo = this.#bind(held, principal, narrow);
       if (repo) found.push(repo);
     }
     return found;
   }
 
-  #bind({ leaf, limits }: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
+  /** What is configured under the key; undefined when the caller may not know of it. */
+  describe(key: string, principal: Principal): RepositoryDescription | undefined {
+    const held = this.#held.get(key);
+    return held && this.#isKnownTo(held.row, principal) ? held.row : undefined;
+  }
+
+  /** All repositories of all classes that the caller may know of, by key. */
+  describeAll(principal: Principal): RepositoryDescription[] {
+    return [...this.#held.values()].flatMap(({ row }) => (this.#isKnownTo(row, principal) ? [row] : []));
+  }
+
+  /** The leaf repositories that hold what lies under the key, in the order in which they are asked; whoever asks. */
+  expand(key: string): readonly RepoKey[] {
+    const found = new Set<RepoKey>();
+    const seen = new Set<string>();
+    const visit = (name: string) => {
+      const held = this.#held.get(name);
+      if (!held || seen.has(name)) return;
+      seen.add(name);
+      if (held.leaf) found.add(held.row.key);
+      else for (const member of membersOf(held.row)) visit(member);
+    };
+    visit(key);
+    return [...found];
+  }
+
+  #isKnownTo(row: RepositoryRow, principal: Principal): boolean {
+    if (row.key === TRASH_KEY) return isAdmin(principal);
+    if (isVisible(accessOf(this.#deps.permissions, principal, row.key, this.#deps.access))) return true;
+    return this.expand(row.key).some(
+      (leaf) => leaf !== row.key && isVisible(accessOf(this.#deps.permissions, principal, leaf, this.#deps.access)),
+    );
+  }
+
+  #bind({ row, leaf, limits }: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
+    // What was deleted may have come from places that the caller must not see.
+    if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return undefined;
     const permitted = accessOf(this.#deps.permissions, principal, leaf.key, this.#deps.access);
     // A token that does not cover the repository is told so when something is asked of it.
     if (!isVisible(permitted)) return undefined;
@@ -80,12 +121,19 @@ export class RepositoryDirectory {
     return authorise(leaf, limits ? limits(narrowed) : narrowed);
   }
 
-  #leaf(row: RepositoryRow): LeafRepository {
-    if (row.rclass !== 'local') {
-      throw new AppError('not_supported', `Repositories of the class "${row.rclass}" are not served yet.`);
-    }
-    return new LocalRepository(this.#deps, row);
+  #leaf(row: RepositoryRow): LeafRepository | undefined {
+    if (row.rclass !== 'local' && row.rclass !== 'federated') return undefined;
+    return new LocalRepository(this.#deps, row, row.rclass);
   }
+}
+
+function membersOf({ config }: RepositoryRow): readonly string[] {
+  const members = config['repositories'];
+  return Array.isArray(members) ? members.filter((member) => typeof member === 'string') : [];
+}
+
+function isAdmin(principal: Principal): boolean {
+  return principal.kind === 'user' && principal.admin && !principal.scope;
 }
 
 /** Who may neither read nor deploy anything in a repository does not learn that it exists. */

@@ -44,17 +44,18 @@ const MAX_PLACINGS = 5;
 export class LocalRepository implements LeafRepository {
   readonly key: RepoKey;
   readonly packageType: string;
-  readonly rclass = 'local';
+  readonly rclass: 'local' | 'federated';
   readonly settings: Readonly<Record<string, unknown>>;
   readonly #id: number;
   readonly #createdAt: number;
   readonly #deps: LocalDeps;
 
-  constructor(deps: LocalDeps, row: RepositoryRow) {
+  constructor(deps: LocalDeps, row: RepositoryRow, rclass: 'local' | 'federated') {
     this.#deps = deps;
     this.#id = row.id;
     this.#createdAt = row.createdAt;
     this.key = row.key;
+    this.rclass = rclass;
     this.packageType = row.packageType;
     this.settings = row.config;
   }

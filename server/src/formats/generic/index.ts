@@ -6,9 +6,10 @@ import type { RepoPath } from '../../core/ids.ts';
 const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
 const SIDECAR = /^(.+)\.(sha256|sha1|md5)$/;
 
-export function defineGeneric(): Format {
+/** Serves these package types as plain files: the generic one, and those that no format of their own serves. */
+export function defineGeneric(packageTypes: readonly string[]): Format {
   return {
-    packageTypes: ['generic'],
+    packageTypes,
     mounts: [],
     routes: [],
     plainPaths: true,
