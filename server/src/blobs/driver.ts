@@ -51,7 +51,7 @@ export interface Stage {
    * Appends one chunk and may return before it is written; a failure surfaces here or in `sync`. The chunk must not be
    * changed afterwards. An `owned` one is nobody else's: its memory may be given back as soon as it is written.
    */
-  write(chunk: Buffer, options?: { readonly owned?: boolean }): Promise<void>;
+  write(chunk: Buffer, options?: { readonly owned?: boolean }): Promise<void> | undefined;
   /** Returns when every byte written so far is durable and a `resume` would find it. */
   sync(): Promise<void>;
   /** Drops bytes beyond `size`, which were written but never acknowledged. */

@@ -1,6 +1,6 @@
 /** The content-addressed store: bytes come in once, verified; they are read by their rows. */
 import { Readable } from 'node:stream';
-import { chunksOf, isRequest } from '../core/bodies.ts';
+import { drain, isRequest } from '../core/bodies.ts';
 import { AppError } from '../core/errors.ts';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
 import type { ByteRange, Content, StoreOptions } from '../core/repository.ts';
@@ -46,23 +46,24 @@ export class BlobStore {
     const small: Buffer[] = [];
     let stage: Stage | undefined;
     try {
-      for await (const chunk of chunksOf(body)) {
-        options.signal?.throwIfAborted();
+      const owned = isRequest(body);
+      const open = async (chunk: Buffer) => {
+        stage = await this.deps.driver.stage();
+        crashpoint('blob.staged');
+        for (const earlier of [...small.splice(0), chunk]) await stage.write(earlier);
+      };
+      const take = (chunk: Buffer) => {
         hashes.update(chunk);
         if (options.maxBytes !== undefined && hashes.bytes > options.maxBytes) {
           throw new AppError('too_large', `The body is larger than the limit of ${options.maxBytes} bytes.`);
         }
-        if (!stage && hashes.bytes <= this.deps.inlineBytes) {
-          small.push(chunk);
-          continue;
-        }
-        if (!stage) {
-          stage = await this.deps.driver.stage();
-          crashpoint('blob.staged');
-          for (const earlier of small.splice(0)) await stage.write(earlier);
-        }
-        await stage.write(chunk, { owned: isRequest(body) });
-      }
+        if (stage) return stage.write(chunk, { owned });
+        if (hashes.bytes > this.deps.inlineBytes) return open(chunk);
+        small.push(chunk);
+        return undefined;
+      };
+      const cut = await drain(body, take, options.signal);
+      if (cut !== undefined) throw cut;
       return await this.land(stage ? { stage } : { buffer: Buffer.concat(small) }, hashes, options.expected ?? {});
     } catch (error) {
       await stage?.abort().catch(() => undefined);

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { chunksOf, isRequest } from '../core/bodies.ts';
+import { drain, isRequest } from '../core/bodies.ts';
 import { AppError } from '../core/errors.ts';
 import { type Digest, parseDigest, renderDigest } from '../core/ids.ts';
 import type { Landed, Upload } from '../core/repository.ts';
@@ -196,21 +196,14 @@ export class UploadSessions {
   /** Takes in the body; returns the error with which the client left in the middle of it, if it did. */
   async #pull(live: Live, body: Readable, signal: AbortSignal | undefined): Promise<unknown> {
     const { inlineBytes } = this.#store.deps;
-    const chunks = chunksOf(body)[Symbol.asyncIterator]();
-    for (;;) {
-      let next: IteratorResult<Buffer>;
-      try {
-        signal?.throwIfAborted();
-        next = await chunks.next();
-      } catch (error) {
-        return error;
-      }
-      if (next.done) return undefined;
-      live.hashes?.update(next.value);
-      if (live.small) live.small.push(next.value);
+    const isOwned = isRequest(body);
+    const take = (chunk: Buffer) => {
+      live.hashes?.update(chunk);
+      if (live.small) live.small.push(chunk);
       if (live.hashes && live.hashes.bytes > inlineBytes) live.small = undefined;
-      await live.stage?.write(next.value, { owned: isRequest(body) && !live.small });
-    }
+      return live.stage?.write(chunk, { owned: isOwned && !live.small });
+    };
+    return drain(body, take, signal);
   }
 
   async #finish(
@@ -251,22 +244,24 @@ export class UploadSessions {
     last: { readonly body: Readable; readonly signal?: AbortSignal },
   ): Promise<void> {
     const { driver, inlineBytes } = this.#store.deps;
+    const isOwned = isRequest(last.body);
+    const open = async () => {
+      live.stage = await driver.stage();
+      for (const earlier of live.small ?? []) await live.stage.write(earlier);
+      live.small = undefined;
+    };
+    const take = (chunk: Buffer) => {
+      live.hashes?.update(chunk);
+      live.small?.push(chunk);
+      const isLarge = (live.hashes?.bytes ?? Number.POSITIVE_INFINITY) > inlineBytes;
+      if (!live.stage) return isLarge ? open() : undefined;
+      const written = live.stage.write(chunk, { owned: isOwned && !live.small });
+      if (isLarge) live.small = undefined;
+      return written;
+    };
     try {
-      for await (const chunk of chunksOf(last.body)) {
-        last.signal?.throwIfAborted();
-        live.hashes?.update(chunk);
-        if (live.small) {
-          live.small.push(chunk);
-          if (live.hashes && live.hashes.bytes <= inlineBytes && !live.stage) continue;
-        }
-        if (!live.stage) {
-          live.stage = await driver.stage();
-          for (const earlier of live.small ?? []) await live.stage.write(earlier);
-        } else {
-          await live.stage.write(chunk, { owned: isRequest(last.body) && !live.small });
-        }
-        if (live.hashes && live.hashes.bytes > inlineBytes) live.small = undefined;
-      }
+      const cut = await drain(last.body, take, last.signal);
+      if (cut !== undefined) throw cut;
     } catch (error) {
       // The bytes before this request are still what the row says.
       await this.#forget(row, live);

@@ -1,4 +1,4 @@
-/** Documents are the only bodies that are held whole, and only up to a limit. */
+/** Reading bodies: documents whole and up to a limit, everything else in chunks as they come. */
 import type { Readable } from 'node:stream';
 import { AppError } from './errors.ts';
 
@@ -25,6 +25,71 @@ export async function readAll(
  */
 export function chunksOf(stream: Readable): AsyncIterable<Buffer> {
   return { [Symbol.asyncIterator]: () => stream.iterator({ destroyOnReturn: !isRequest(stream) }) };
+}
+
+/**
+ * Hands each chunk to `take` as it came, while nothing waits for it: iterating would first join all that has arrived
+ * into one buffer, and so copy it. Where `take` returns a promise the sender waits until it settles. Resolves with
+ * undefined after the last chunk, or with the error by which the sender left; rejects with what `take` failed with.
+ */
+export function drain(
+  stream: Readable,
+  take: (chunk: Buffer) => Promise<void> | undefined,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    if (stream.readableEnded) {
+      resolve(undefined);
+      return;
+    }
+    if (signal?.aborted || stream.destroyed) {
+      resolve(signal?.reason ?? stream.errored ?? new Error('the body was cut off'));
+      return;
+    }
+    let taking: Promise<void> | undefined;
+    let outcome: (() => void) | undefined;
+    /** What happens last counts: chunks that are still being taken come first. */
+    const settle = (how: () => void) => {
+      if (outcome) return;
+      outcome = how;
+      stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onClose);
+      // Without a listener an error that comes later would end the process.
+      stream.on('error', () => undefined);
+      signal?.removeEventListener('abort', onAbort);
+      stream.pause();
+      if (taking !== undefined) void taking.then(how, how);
+      else how();
+    };
+    const onFailed = (error: unknown) => settle(() => reject(error));
+    const onEnd = () => settle(() => resolve(undefined));
+    const onLeft = (error: unknown) => settle(() => resolve(error));
+    const onClose = () => onLeft(new Error('the body was cut off'));
+    const onAbort = () => onLeft(signal?.reason);
+    const onData = (chunk: Buffer) => {
+      try {
+        const wait = take(chunk);
+        if (wait === undefined) return;
+        stream.pause();
+        taking = wait.then(
+          () => {
+            taking = undefined;
+            if (!outcome) stream.resume();
+          },
+          (error: unknown) => {
+            taking = undefined;
+            // A sender that left meanwhile does not hide that its bytes could not be kept.
+            if (outcome) reject(error);
+            else onFailed(error);
+          },
+        );
+      } catch (error) {
+        onFailed(error);
+      }
+    };
+    stream.on('end', onEnd).on('error', onLeft).on('close', onClose).on('data', onData);
+    signal?.addEventListener('abort', onAbort);
+    stream.resume();
+  });
 }
 
 /** Whether the stream is a request, whose chunks are made for whoever reads it and for nobody else. */

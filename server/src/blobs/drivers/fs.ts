@@ -264,16 +264,14 @@ class FsStage implements Stage {
     return this.#size;
   }
 
-  async write(chunk: Buffer, options: { readonly owned?: boolean } = {}): Promise<void> {
+  write(chunk: Buffer, options: { readonly owned?: boolean } = {}): Promise<void> | undefined {
     if (this.#failure !== undefined) throw troubleOf(this.#failure);
     this.#pending.push(chunk);
     if (options.owned) this.#owned.push(chunk);
     this.#pendingBytes += chunk.length;
     this.#size += chunk.length;
-    if (this.#pendingBytes >= WRITE_BYTES) {
-      await this.#writing;
-      this.#writeOut();
-    }
+    if (this.#pendingBytes < WRITE_BYTES) return undefined;
+    return this.#writing.then(() => this.#writeOut());
   }
 
   async sync(): Promise<void> {
