@@ -96,11 +96,17 @@ export class Landing implements Landed {
     if (this.#state !== 'duplicate') return;
     const { held, sha256 } = this.#bytes;
     if (!held.buffer) {
+      const { database } = this.#deps;
+      let noted: Promise<void> | undefined;
       this.#storeKey = await held.stage.commit(sha256, async (key) => {
-        // A loss of power must not leave an object of which no row knows.
-        await this.#deps.database.transaction((tx) => this.#announce(tx, key));
+        await database.transaction((tx) => this.#announce(tx, key), { durable: false });
         crashpoint('blob.announced');
+        // Synced beside the object's name, not before it: under load each sync in turn waits for all others' bytes.
+        noted = database.dialect.flush();
+        noted.catch(() => undefined);
       });
+      // A loss of power must not leave an object of which no row knows.
+      await noted;
     }
     this.#state = 'placed';
   }
