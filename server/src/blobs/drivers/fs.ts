@@ -2,16 +2,17 @@
  * Objects as files: `objects/ab/<sha256>.<generation>`, staged in `staging/` on the same file system. A file appears
  * under its final name only when its bytes are on disk, and its name is on disk before anybody is told.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
-import type { Sha256 } from '../../core/ids.ts';
 import type { ByteRange } from '../../core/repository.ts';
-import { crashpoint } from '../../lib/crashpoint.ts';
 import type { BlobDriver, Stage, StoredObject } from '../driver.ts';
+import { BUFFER_BYTES, BufferPool } from './buffer-pool.ts';
+import { codeOf, removeFile, syncFolder, troubleOf } from './fs-files.ts';
+import { FsStage, type StageFolders } from './fs-stage.ts';
 
 export interface FsOptions {
   readonly root: string;
@@ -19,13 +20,6 @@ export interface FsOptions {
   readonly freeSpaceFloorBytes: number;
 }
 
-/** Written to the file in pieces of this size; smaller ones cost more calls, larger ones more memory. */
-const WRITE_BYTES = 1024 * 1024;
-/** Bytes after which the disk is asked to start writing, so that the final sync finds little left to do. */
-const WRITEBACK_BYTES = 16 * 1024 * 1024;
-/** Measured best for loopback and local disks; see docs/adr/0005-byte-paths.md. */
-const READ_BYTES = 512 * 1024;
-const READ_BUFFERS_KEPT = 32;
 const SPACE_CHECK_MS = 1000;
 const KEY = /^[0-9a-f]{2}\/[0-9a-f]{64}\.[0-9a-f]{8}$/;
 const STAGE_ID = /^[0-9a-f-]{36}$/;
@@ -40,7 +34,7 @@ class FsDriver implements BlobDriver {
   readonly #objects: string;
   readonly #staging: string;
   readonly #floor: number;
-  readonly #buffers: Buffer[] = [];
+  readonly #buffers = new BufferPool();
   #spaceCheckedAt = 0;
 
   constructor(options: FsOptions) {
@@ -96,7 +90,10 @@ class FsDriver implements BlobDriver {
     end: number,
     write: (chunk: Buffer) => Promise<void>,
   ): Promise<void> {
-    const pair = [this.#takeBuffer(end - start), end - start > READ_BYTES ? this.#takeBuffer(end - start) : undefined];
+    const pair = [
+      this.#buffers.take(end - start),
+      end - start > BUFFER_BYTES ? this.#buffers.take(end - start) : undefined,
+    ];
     let reading: Promise<Buffer> | undefined;
     try {
       let position = start;
@@ -116,7 +113,7 @@ class FsDriver implements BlobDriver {
     } finally {
       // A read that is still under way must not find its buffer in other hands.
       await reading?.catch(() => undefined);
-      for (const buffer of pair) if (buffer) this.#giveBuffer(buffer);
+      for (const buffer of pair) if (buffer) this.#buffers.give(buffer);
     }
   }
 
@@ -136,7 +133,7 @@ class FsDriver implements BlobDriver {
     const id = randomUUID();
     try {
       const handle = await open(join(this.#staging, id), 'wx+', 0o640);
-      return new FsStage(id, handle, this.#staging, this.#objects, 0);
+      return new FsStage(id, handle, this.#folders, 0);
     } catch (error) {
       throw troubleOf(error);
     }
@@ -146,7 +143,7 @@ class FsDriver implements BlobDriver {
     if (!STAGE_ID.test(stageId)) return undefined;
     try {
       const handle = await open(join(this.#staging, stageId), 'r+');
-      return new FsStage(stageId, handle, this.#staging, this.#objects, (await handle.stat()).size);
+      return new FsStage(stageId, handle, this.#folders, (await handle.stat()).size);
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw troubleOf(error);
@@ -209,6 +206,10 @@ class FsDriver implements BlobDriver {
     }
   }
 
+  get #folders(): StageFolders {
+    return { staging: this.#staging, objects: this.#objects, buffers: this.#buffers };
+  }
+
   async #requireSpace(): Promise<void> {
     const now = performance.now();
     if (now - this.#spaceCheckedAt < SPACE_CHECK_MS && this.#spaceCheckedAt > 0) return;
@@ -221,169 +222,6 @@ class FsDriver implements BlobDriver {
     }
     this.#spaceCheckedAt = now;
   }
-
-  #takeBuffer(wanted: number): Buffer {
-    if (wanted <= 64 * 1024) return Buffer.allocUnsafe(Math.max(wanted, 1));
-    return this.#buffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
-  }
-
-  #giveBuffer(buffer: Buffer): void {
-    if (buffer.length === READ_BYTES && this.#buffers.length < READ_BUFFERS_KEPT) this.#buffers.push(buffer);
-  }
-}
-
-class FsStage implements Stage {
-  readonly id: string;
-  readonly #staging: string;
-  readonly #objects: string;
-  #handle: FileHandle | undefined;
-  #size: number;
-  #written: number;
-  #synced: number;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
-  /** Those of the pending chunks whose memory is given back once they are written. */
-  #owned: Buffer[] = [];
-  #writing: Promise<void> = Promise.resolve();
-  #writeback: Promise<void> | undefined;
-  #writebackFrom: number;
-  #failure: unknown;
-
-  constructor(id: string, handle: FileHandle, staging: string, objects: string, size: number) {
-    this.id = id;
-    this.#handle = handle;
-    this.#staging = staging;
-    this.#objects = objects;
-    this.#size = size;
-    this.#written = size;
-    this.#synced = size;
-    this.#writebackFrom = size;
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  write(chunk: Buffer, options: { readonly owned?: boolean } = {}): Promise<void> | undefined {
-    if (this.#failure !== undefined) throw troubleOf(this.#failure);
-    this.#pending.push(chunk);
-    if (options.owned) this.#owned.push(chunk);
-    this.#pendingBytes += chunk.length;
-    this.#size += chunk.length;
-    if (this.#pendingBytes < WRITE_BYTES) return undefined;
-    return this.#writing.then(() => this.#writeOut());
-  }
-
-  async sync(): Promise<void> {
-    await this.#writing;
-    if (this.#pendingBytes > 0) this.#writeOut();
-    await this.#writing;
-    await this.#writeback;
-    if (this.#failure !== undefined) throw troubleOf(this.#failure);
-    if (this.#synced === this.#written) return;
-    try {
-      await this.#open().datasync();
-      this.#synced = this.#written;
-    } catch (error) {
-      this.#failure = error;
-      throw troubleOf(error);
-    }
-  }
-
-  async truncate(size: number): Promise<void> {
-    await this.sync();
-    if (size > this.#size)
-      throw new AppError('unavailable', 'Part of this upload is lost. Start it again.', { lost: true });
-    try {
-      await this.#open().truncate(size);
-    } catch (error) {
-      throw troubleOf(error);
-    }
-    this.#size = size;
-    this.#written = size;
-    this.#synced = -1;
-  }
-
-  async read(): Promise<Readable> {
-    await this.sync();
-    return this.#open().createReadStream({ start: 0, autoClose: false, highWaterMark: READ_BYTES });
-  }
-
-  async commit(sha256: Sha256, announce: (key: string) => Promise<void>): Promise<string> {
-    const shard = sha256.slice(0, 2);
-    const key = `${shard}/${sha256}.${randomBytes(4).toString('hex')}`;
-    await Promise.all([this.sync(), announce(key)]);
-    crashpoint('blob.synced');
-    try {
-      await this.close();
-      await rename(join(this.#staging, this.id), join(this.#objects, key));
-      crashpoint('blob.renamed');
-      await syncFolder(join(this.#objects, shard));
-    } catch (error) {
-      throw troubleOf(error);
-    }
-    crashpoint('blob.folder-synced');
-    return key;
-  }
-
-  async close(): Promise<void> {
-    await this.#writing;
-    await this.#writeback;
-    const handle = this.#handle;
-    this.#handle = undefined;
-    await handle?.close();
-  }
-
-  async abort(): Promise<void> {
-    await this.close().catch(() => undefined);
-    await removeFile(join(this.#staging, this.id));
-  }
-
-  #open(): FileHandle {
-    if (!this.#handle) throw new Error('the stage is closed');
-    return this.#handle;
-  }
-
-  #writeOut(): void {
-    const buffers = this.#pending;
-    const owned = this.#owned;
-    this.#owned = [];
-    const position = this.#written;
-    this.#pending = [];
-    this.#written += this.#pendingBytes;
-    this.#pendingBytes = 0;
-    this.#writing = writeAll(this.#open(), buffers, position).then(
-      () => {
-        for (const buffer of owned) release(buffer);
-        this.#startWriteback();
-      },
-      (error: unknown) => {
-        this.#failure ??= error;
-      },
-    );
-  }
-
-  #startWriteback(): void {
-    if (this.#writeback || this.#written - this.#writebackFrom < WRITEBACK_BYTES) return;
-    this.#writebackFrom = this.#written;
-    this.#writeback = this.#open()
-      .datasync()
-      .catch((error: unknown) => {
-        this.#failure ??= error;
-      })
-      .finally(() => {
-        this.#writeback = undefined;
-      });
-  }
-}
-
-/**
- * Gives the memory of a buffer back at once. Left to the collector, the chunks of fast uploads pile up and make it run
- * over everything again and again.
- */
-function release(buffer: Buffer): void {
-  const memory = buffer.buffer;
-  if (memory instanceof ArrayBuffer && buffer.byteLength === memory.byteLength) memory.transfer(0);
 }
 
 async function readPiece(handle: FileHandle, buffer: Buffer, position: number, end: number): Promise<Buffer> {
@@ -394,54 +232,4 @@ async function readPiece(handle: FileHandle, buffer: Buffer, position: number, e
     });
   }
   return bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
-}
-
-async function writeAll(handle: FileHandle, buffers: Buffer[], position: number): Promise<void> {
-  const wanted = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-  const { bytesWritten } = await handle.writev(buffers, position);
-  if (bytesWritten === wanted) return;
-  // A short write leaves a rest, which is rare enough for one copy.
-  const rest = Buffer.concat(buffers).subarray(bytesWritten);
-  if (bytesWritten === 0) throw Object.assign(new Error('nothing could be written'), { code: 'ENOSPC' });
-  await writeAll(handle, [rest], position + bytesWritten);
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-async function removeFile(path: string): Promise<void> {
-  try {
-    await rm(path);
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw troubleOf(error);
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
-const TROUBLE = new Set(['EIO', 'EROFS', 'EMFILE', 'ENFILE', 'EACCES', 'EPERM', 'ENOENT', 'ELOOP', 'ESTALE', 'ENODEV']);
-
-/** What a client may be told of a failed file operation; other errors are bugs and stay what they are. */
-function troubleOf(error: unknown): unknown {
-  const code = codeOf(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
-    return new AppError(
-      'quota_exceeded',
-      'The disk of the server is full. Free some space and try again.',
-      {},
-      { cause: error },
-    );
-  }
-  if (TROUBLE.has(code)) {
-    return new AppError('unavailable', 'The storage of the server has trouble. Try again later.', {}, { cause: error });
-  }
-  return error;
 }
