@@ -30,6 +30,7 @@ import { openSqlite } from './db/dialects/sqlite.ts';
 import { migrate } from './db/migrate.ts';
 import { EventLog } from './events/event-log.ts';
 import { Feed } from './events/feed.ts';
+import { RefusalLog } from './events/refusal-log.ts';
 import { defineFormats } from './formats/index.ts';
 import { ContentPlane } from './gateway/content.ts';
 import { Gateway } from './gateway/gateway.ts';
@@ -114,6 +115,7 @@ export async function openCore(config: Config, log: Log) {
     events,
     passwordMinLength: config.security.passwordMinLength,
   };
+  const refusals = new RefusalLog({ database });
   const administration = new Administration({ database, events, formats, repositories, accounts });
   return {
     config,
@@ -135,6 +137,7 @@ export async function openCore(config: Config, log: Log) {
     formats,
     accounts,
     administration,
+    refusals,
     async close() {
       await passwords.stop();
       await uploads.stop();
@@ -229,6 +232,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
       new ContentPlane({ formats: core.formats, repositories, authenticator, permissions }),
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
+    onRefused: (refusal) => core.refusals.add(refusal),
     onBug: (error, { requestId }) => log.error({ err: error, requestId }, 'a request failed for a reason of our own'),
   });
   const listening = await server.start();
@@ -241,6 +245,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
       await background.stop();
       await feed.stop();
       await core.authenticator.flush();
+      await core.refusals.flush();
       await core.close();
     },
   };
@@ -321,6 +326,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     async run() {
       await core.tokens.purgeExpired(Date.now());
       await core.throttle.purge();
+      await core.refusals.purge();
     },
   };
   const checksumJob: JobDefinition<object> = {
@@ -359,6 +365,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     await core.uploads.closeIdle(CLOSE_IDLE_UPLOADS_MS);
     await core.authenticator.flush();
     await core.tokens.flushLastUsed();
+    await core.refusals.flush();
   }
   return {
     /** Has the next sweep happen now. */

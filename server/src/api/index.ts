@@ -5,6 +5,7 @@ import { ANONYMOUS, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
+import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
@@ -22,10 +23,10 @@ export type ApiDeps = SystemDeps &
   PermissionTargetDeps &
   TokenDeps &
   StorageDeps &
+  ExplainDeps &
   StorageSummaryDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
-    readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
     readonly anonymousAccess: boolean;
   };
 
@@ -52,6 +53,7 @@ export class Api {
         ...permissionTargetRoutes(deps),
         ...tokenRoutes(deps),
         ...storageRoutes(deps),
+        ...explainRoutes(deps),
         ...storageSummaryRoutes(deps),
       ]),
     );

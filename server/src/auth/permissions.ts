@@ -2,8 +2,8 @@
 
 import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
-import { clip, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
-import { ACTIONS, type Action, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
+import { clip, joinPath, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
+import { ACTIONS, type Action, nameOf, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
 import type { Database } from '../db/database.ts';
 import { listPermissionTargets, type PermissionTargetRow } from '../db/permission-targets.ts';
 
@@ -29,6 +29,7 @@ const MAX_AGE_MS = 5000;
 const BIT = Object.fromEntries(ACTIONS.map((action, i) => [action, 1 << i])) as Readonly<Record<Action, number>>;
 
 interface CompiledTarget {
+  readonly name: string;
   readonly repositories: ReadonlySet<string>;
   readonly includes: readonly AntPattern[];
   readonly excludes: readonly AntPattern[];
@@ -106,6 +107,37 @@ export class CompiledPermissions implements Permissions {
     return rights.partial.some(
       (right) => (right.bits & bit) !== 0 && matchesAny(right.includes, path) && !matchesAny(right.excludes, path),
     );
+  }
+
+  /** In sentences, why `allows` decides as it does: for administrators, since targets of others are named. */
+  explain(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): readonly string[] {
+    const who = nameOf(principal);
+    const bit = BIT[action];
+    const steps: string[] = [];
+    if (principal.kind === 'user') {
+      if (principal.scope && !scopeCovers(principal.scope, bit, repo, path)) {
+        return [`The scope of the token does not cover ${action} at "${joinPath(repo, path)}".`];
+      }
+      if (principal.admin) return [`"${who}" is an administrator and may do everything.`];
+    }
+    const subjects = this.#subjectsOf(principal);
+    if (subjects.length === 0) return ['Anonymous access is off, so callers without credentials have no rights.'];
+    for (const target of this.#targetsOf(repo)) {
+      const bits = subjects.reduce((sum, subject) => sum | (target.grants.get(subject) ?? 0), 0);
+      const name = `The permission target "${target.name}"`;
+      if ((bits & bit) === 0) {
+        const given = ACTIONS.filter((known) => (bits & BIT[known]) !== 0).join(', ');
+        steps.push(`${name} names the repository and gives "${who}" ${given || 'no right'}, not ${action}.`);
+        continue;
+      }
+      const excluded = target.excludes.find((pattern) => pattern.matches(path));
+      if (excluded) steps.push(`${name} gives ${action}, but excludes the path by "${excluded.text}".`);
+      else if (matchesAny(target.includes, path)) steps.push(`${name} gives "${who}" the right to ${action}.`);
+      else
+        steps.push(`${name} gives ${action}, but none of its patterns (${textOf(target.includes)}) matches the path.`);
+    }
+    if (steps.length === 0) steps.push(`No permission target names the repository "${repo}".`);
+    return steps;
   }
 
   /**
@@ -257,6 +289,11 @@ export class PermissionIndex implements Permissions {
   }
 
   /** See `CompiledPermissions`. */
+  explain(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): readonly string[] {
+    return this.#current.explain(principal, action, repo, path);
+  }
+
+  /** See `CompiledPermissions`. */
   mayList(principal: Principal, repo: RepoKey, folder: RepoPath): boolean {
     return this.#current.mayList(principal, repo, folder);
   }
@@ -291,11 +328,16 @@ export class PermissionIndex implements Permissions {
 
 function compileTarget(row: PermissionTargetRow): CompiledTarget {
   return {
+    name: row.name,
     repositories: new Set(row.repositories),
     includes: row.includes.map((pattern) => compileAntPattern(pattern)),
     excludes: row.excludes.map((pattern) => compileAntPattern(pattern)),
     grants: new Map(row.grants.map((grant) => [`${grant.kind}:${grant.subject}`, bitsOf(grant.actions)])),
   };
+}
+
+function textOf(patterns: readonly AntPattern[]): string {
+  return patterns.map(({ text }) => `"${clip(text)}"`).join(', ');
 }
 
 function bitsOf(actions: readonly Action[]): number {

@@ -1,11 +1,13 @@
 /** Users and tokens as they are now, held in memory: what every proof of identity is checked against. */
 import { AppError } from '../core/errors.ts';
-import type { Principal } from '../core/principal.ts';
+import { clip } from '../core/ids.ts';
+import { ANONYMOUS, nameOf, type Principal } from '../core/principal.ts';
 import type { Database } from '../db/database.ts';
 import { getToken, type TokenRow } from '../db/tokens.ts';
 import { listUserGroupsOf } from '../db/user-groups.ts';
 import { getUser, getUserByName, type UserRow } from '../db/users.ts';
 import { Lru } from '../lib/lru.ts';
+import { foldUserName } from './user-names.ts';
 
 export type UserPrincipal = Extract<Principal, { kind: 'user' }>;
 
@@ -73,6 +75,15 @@ export class Principals {
     const id = this.#idsByName.get(name);
     const held = id === undefined ? undefined : this.peekAccount(id);
     return held?.name === name ? held : this.#load((db) => getUserByName(db, name));
+  }
+
+  /** Who a person means by a name, `anonymous` included; `not_found` when it is nobody's. */
+  async named(name: string): Promise<Principal> {
+    if (name === nameOf(ANONYMOUS)) return ANONYMOUS;
+    const folded = foldUserName(name);
+    const account = folded === undefined ? undefined : await this.getAccountByName(folded);
+    if (!account) throw new AppError('not_found', `There is no enabled user "${clip(name)}".`);
+    return account.principal;
   }
 
   async getToken(id: string): Promise<TokenRow | undefined> {

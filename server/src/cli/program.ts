@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { PRODUCT } from '../lib/product.ts';
 import { addCheck } from './check.ts';
+import { addExplain } from './explain.ts';
 import { sentenceOf } from './failure.ts';
 import { addGc } from './gc.ts';
 import { addGroup } from './group.ts';
@@ -16,7 +17,8 @@ import { addUser } from './user.ts';
 export async function runCommand(argv: readonly string[]): Promise<void> {
   const program = new Command('entrepot').description('An artifact repository manager.').version(PRODUCT.version);
   program.command('serve').description('Start the server; what is done when no command is named.').action(serve);
-  for (const add of [addMigrate, addCheck, addGc, addUser, addGroup, addPermission, addToken, addRepo]) add(program);
+  for (const add of [addMigrate, addCheck, addGc, addUser, addGroup, addPermission, addToken, addRepo, addExplain])
+    add(program);
   try {
     await program.parseAsync(argv.length > 2 ? [...argv] : [...argv, 'serve']);
   } catch (error) {

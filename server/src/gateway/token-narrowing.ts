@@ -3,6 +3,7 @@ import { AppError } from '../core/errors.ts';
 import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
 import type { Action } from '../core/principal.ts';
 import type { TokenAccess } from '../core/protocol.ts';
+import { traceStep } from '../lib/trace.ts';
 import type { Narrowing } from '../repositories/directory.ts';
 import type { Access } from '../repositories/leaf.ts';
 
@@ -50,6 +51,7 @@ export function narrowByToken(granted: readonly TokenAccess[]): Narrowing {
       allows: (action, path) => covers(action, path) && access.allows(action, path),
       require(action, path) {
         if (!covers(action, path)) {
+          traceStep(`The token was not issued for ${action} at "${joinPath(repo, path)}".`, 'caller');
           throw new AppError(
             'unauthenticated',
             'The token does not cover this. Ask for a token with the scope of the challenge.',

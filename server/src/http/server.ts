@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, BlockList, Socket } from 'node:net';
 import { AppError, STATUS } from '../core/errors.ts';
+import { clip } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
 import { parseTarget } from '../core/target.ts';
+import { type TraceStep, traced } from '../lib/trace.ts';
 import type { AccessLog } from './access-log.ts';
 import { Connections } from './connections.ts';
 import type { Call, Exchange, Handler } from './exchange.ts';
@@ -29,6 +31,33 @@ export interface ServerOptions {
   readonly accessLog: AccessLog;
   /** Told of errors that are bugs: the client got a bare 500. */
   onBug(error: unknown, exchange: { readonly requestId: string }): void;
+  /** Told of each request that was answered with a refusal or found nothing, and why. */
+  onRefused(refusal: RefusedRequest): void;
+}
+
+export interface RefusedRequest {
+  readonly requestId: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly principal: string;
+  readonly method: string;
+  /** Without its query. */
+  readonly address: string;
+  readonly repo: string | undefined;
+  readonly status: number;
+  readonly message: string;
+  readonly steps: readonly TraceStep[];
+}
+
+/** A request on its way to an answer that says what went wrong. */
+interface Failing {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly expects: boolean;
+  readonly exchange: Exchange | undefined;
+  readonly call: Call | undefined;
+  readonly steps: readonly TraceStep[];
 }
 
 /** Under load somebody new always waits. */
@@ -143,6 +172,7 @@ export class HttpServer {
     const requestId = idOf(request);
     let exchange: Exchange | undefined;
     let call: Call | undefined;
+    const steps: TraceStep[] = [];
     try {
       response.setHeader('X-Request-Id', requestId);
       response.setHeader('X-Content-Type-Options', 'nosniff');
@@ -156,12 +186,13 @@ export class HttpServer {
         trustedProxies: this.#options.trustedProxies,
       });
       call = this.#begin(exchange);
-      const reply = await call.run();
+      const taken = call;
+      const reply = await traced(steps, () => taken.run());
       finishBody(request, response, expects);
       await send(exchange, reply);
     } catch (error) {
       if (exchange) exchange.note.error = error;
-      await this.#fail(error, { request, response, requestId, expects, exchange, call });
+      await this.#fail(error, { request, response, requestId, expects, exchange, call, steps });
     } finally {
       this.#active -= 1;
       this.#options.accessLog.write({
@@ -182,17 +213,7 @@ export class HttpServer {
     throw new AppError('not_found', 'There is nothing at this address.');
   }
 
-  async #fail(
-    error: unknown,
-    context: {
-      readonly request: IncomingMessage;
-      readonly response: ServerResponse;
-      readonly requestId: string;
-      readonly expects: boolean;
-      readonly exchange: Exchange | undefined;
-      readonly call: Call | undefined;
-    },
-  ): Promise<void> {
+  async #fail(error: unknown, context: Failing): Promise<void> {
     const { request, response, requestId, exchange, call } = context;
     if (response.headersSent) {
       // A complete answer would be a lie by now: only a cut connection tells the client.
@@ -213,10 +234,29 @@ export class HttpServer {
         ? plainFailure(known, 500, requestId)
         : (call?.fail(known, status) ?? this.#refuse(request, known, status));
       await send(exchange ?? bareExchange(request, response), reply);
+      if (!isBug) this.#tellRefused(known, 'status' in reply ? reply.status : status, context);
     } catch (second) {
       this.#options.onBug(second, { requestId });
       response.destroy();
     }
+  }
+
+  /** A caller who showed no credentials was only asked for some; that is how every conversation begins. */
+  #tellRefused({ message }: AppError, status: number, { request, requestId, exchange, steps }: Failing): void {
+    if (!exchange || status >= 500 || (status === 401 && request.headers.authorization === undefined)) return;
+    const { principal = 'anonymous', repo } = exchange.note;
+    this.#options.onRefused({
+      requestId,
+      at: Date.now(),
+      principal,
+      method: request.method ?? '',
+      // A query can hold secrets.
+      address: clip((request.url ?? '').split('?', 1)[0] ?? '', 500),
+      repo,
+      status,
+      message: clip(message, 1000),
+      steps,
+    });
   }
 
   #refuse(request: IncomingMessage, error: AppError, status: number): Reply {

@@ -4,6 +4,7 @@ import { AppError } from '../core/errors.ts';
 import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { type Action, nameOf, type Principal } from '../core/principal.ts';
 import type { Entry, Page, Repository } from '../core/repository.ts';
+import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 
 /** The decisions of the permission targets, as this folder needs them. */
@@ -13,6 +14,8 @@ export interface PermissionChecks {
   /** Whether the right is given for any path of the repository. */
   mayAnywhere(principal: Principal, action: Action, repo: RepoKey): boolean;
   readablePrefixes(principal: Principal, repo: RepoKey): readonly string[];
+  /** In sentences, what decides whether the action is allowed. */
+  explain(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): readonly string[];
 }
 
 export interface AccessOptions {
@@ -32,7 +35,9 @@ export function accessOf(
     principalName: nameOf(principal),
     allows,
     require(action, path) {
-      if (!allows(action, path)) throw refusal(principal, action, repo, path, options);
+      if (allows(action, path)) return;
+      for (const step of checks.explain(principal, action, repo, path)) traceStep(step, 'admin');
+      throw refusal(principal, action, repo, path, options);
     },
     mayList: (folder) => checks.mayList(principal, repo, folder),
     get mayWrite() {

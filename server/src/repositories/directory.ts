@@ -1,10 +1,11 @@
 /** Finds repositories by key and binds them to their caller. */
-import { type RepoKey, ROOT } from '../core/ids.ts';
-import type { Principal } from '../core/principal.ts';
+import { clip, type RepoKey, ROOT } from '../core/ids.ts';
+import { nameOf, type Principal } from '../core/principal.ts';
 import type { Repository } from '../core/repository.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { Database } from '../db/database.ts';
 import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
+import { traceStep } from '../lib/trace.ts';
 import { type AccessOptions, accessOf, authorise, type PermissionChecks } from './authorise.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 import { type Limits, limitsOf } from './limits.ts';
@@ -63,6 +64,7 @@ export class RepositoryDirectory {
   /** The repository for this caller; undefined when there is none, or none it may know of. */
   get(key: string, principal: Principal, narrow?: Narrowing): Repository | undefined {
     const held = this.#held.get(key);
+    if (!held) traceStep(`There is no repository "${clip(key)}".`, 'admin');
     return held && this.#bind(held, principal, narrow);
   }
 
@@ -116,7 +118,10 @@ export class RepositoryDirectory {
     if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return undefined;
     const permitted = accessOf(this.#deps.permissions, principal, leaf.key, this.#deps.access);
     // A token that does not cover the repository is told so when something is asked of it.
-    if (!isVisible(permitted)) return undefined;
+    if (!isVisible(permitted)) {
+      traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in "${leaf.key}".`, 'admin');
+      return undefined;
+    }
     const narrowed = narrow ? narrow(permitted, leaf.key) : permitted;
     return authorise(leaf, limits ? limits(narrowed) : narrowed);
   }

@@ -2,6 +2,7 @@
 import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey, type RepoPath } from '../core/ids.ts';
+import { traceStep } from '../lib/trace.ts';
 import type { Access } from './leaf.ts';
 
 export type Limits = (access: Access) => Access;
@@ -28,6 +29,10 @@ export function limitsOf(key: RepoKey, settings: Readonly<Record<string, unknown
   const accepts = (path: RepoPath) =>
     (takesAll || includes.some((pattern) => pattern.matches(path))) &&
     !excludes.some((pattern) => pattern.matches(path));
+  const rejectedBy = (path: RepoPath) => {
+    const excluded = excludes.find((pattern) => pattern.matches(path));
+    return excluded ? `exclude pattern "${excluded.text}"` : 'list of include patterns';
+  };
   return (access) => ({
     principalName: access.principalName,
     get mayWrite() {
@@ -50,6 +55,7 @@ export function limitsOf(key: RepoKey, settings: Readonly<Record<string, unknown
         );
       }
       if (!accepts(path)) {
+        traceStep(`The ${rejectedBy(path)} of the repository "${key}" refuses the path.`, 'caller');
         throw new AppError(
           action === 'read' ? 'not_found' : 'conflict',
           `The repository '${key}' rejected the artifact '${key}:${clip(path, 300)}' due to its include/exclude pattern settings.`,

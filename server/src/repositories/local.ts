@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { BlobVanished, type Landing } from '../blobs/landing.ts';
 import type { BlobStore } from '../blobs/store.ts';
 import type { UploadSessions } from '../blobs/uploads.ts';
-import type { Digest, Properties, RepoKey, RepoPath } from '../core/ids.ts';
+import { clip, type Digest, type Properties, type RepoKey, type RepoPath, renderDigest } from '../core/ids.ts';
 import type {
   Asset,
   DescendantPage,
@@ -28,6 +28,7 @@ import { getProperties } from '../db/properties.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
 import type { EventLog } from '../events/event-log.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
+import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 import { TransactionTree } from './tree.ts';
 
@@ -61,7 +62,9 @@ export class LocalRepository implements LeafRepository {
   }
 
   async get(path: RepoPath): Promise<Asset | undefined> {
-    return this.#asset(await this.#deps.database.read((db) => getFile(db, this.#id, path)));
+    const file = await this.#deps.database.read((db) => getFile(db, this.#id, path));
+    if (!file) traceStep(`The repository "${this.key}" holds no file at "${clip(path, 300)}".`, 'caller');
+    return this.#asset(file);
   }
 
   async isFolder(path: RepoPath): Promise<boolean> {
@@ -84,18 +87,29 @@ export class LocalRepository implements LeafRepository {
   ): Promise<Asset | undefined> {
     return this.#deps.database.read(async (db) => {
       const sha256 = await resolveDigest(db, digest);
-      if (!sha256) return undefined;
+      if (!sha256) {
+        traceStep(`The server holds no bytes with the digest "${renderDigest(digest)}".`, 'admin');
+        return undefined;
+      }
       for (const count of ['one', 'many'] as const) {
         const files = await findFiles(db, this.#id, packageName, sha256, count);
         const file = files.find(({ path }) => accept(path));
-        if (file || files.length === 0) return this.#asset(file);
+        if (file) return this.#asset(file);
+        if (files.length === 0) break;
       }
+      const what = packageName === undefined ? 'no file' : `nothing in "${clip(packageName, 300)}"`;
+      traceStep(`The repository "${this.key}" holds ${what} with the digest "${renderDigest(digest)}".`, 'caller');
       return undefined;
     });
   }
 
   async version(packageName: string, version: string): Promise<Asset | undefined> {
-    return this.#asset(await this.#deps.database.read((db) => getVersionFile(db, this.#id, packageName, version)));
+    const file = await this.#deps.database.read((db) => getVersionFile(db, this.#id, packageName, version));
+    if (!file) {
+      const what = `"${clip(version)}" of "${clip(packageName, 300)}"`;
+      traceStep(`The repository "${this.key}" holds no version ${what}.`, 'caller');
+    }
+    return this.#asset(file);
   }
 
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]> {
