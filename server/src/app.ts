@@ -43,6 +43,8 @@ import { Scheduler } from './jobs/scheduler.ts';
 import { Worker } from './jobs/worker.ts';
 import { Administration } from './repositories/administration.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
+import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
+import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
 import { endWaiting } from './repositories/waiting.ts';
 
 /** Where messages go; a pino logger fits. */
@@ -94,6 +96,8 @@ export async function openCore(config: Config, log: Log) {
     { database },
     { anonymousAccess: config.security.anonymousAccess, classOf: (repo: RepoKey) => classOf(repo) },
   );
+  const configuration = new SystemConfiguration({ database, events });
+  const readOnly = new ReadOnly({ database, events });
   const repositories = new RepositoryDirectory({
     database,
     blobs,
@@ -102,6 +106,8 @@ export async function openCore(config: Config, log: Log) {
     permissions,
     reviewDelayMs: config.sweep.reviewDelayMs,
     access: { hideUnauthorized: config.security.hideUnauthorized },
+    configuration,
+    readOnly,
   });
   classOf = (key) => repositories.classOf(key);
   const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
@@ -116,7 +122,17 @@ export async function openCore(config: Config, log: Log) {
     passwordMinLength: config.security.passwordMinLength,
   };
   const refusals = new RefusalLog({ database });
-  const administration = new Administration({ database, events, formats, repositories, accounts });
+  const administration = new Administration({
+    database,
+    events,
+    formats,
+    repositories,
+    accounts,
+    secrets,
+    configuration,
+    readOnly,
+    ownOrigins: config.http.baseUrl ? [new URL(config.http.baseUrl).origin] : [],
+  });
   return {
     config,
     dataDir,
@@ -136,6 +152,9 @@ export async function openCore(config: Config, log: Log) {
     repositories,
     formats,
     accounts,
+    secrets,
+    configuration,
+    readOnly,
     administration,
     refusals,
     async close() {
@@ -186,7 +205,17 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     log: core.events,
     onError: (error) => log.warn({ err: error }, 'the event feed failed'),
   });
+  const reloadSettings = async (subjects: readonly string[]) => {
+    if (subjects.includes(READ_ONLY)) await core.readOnly.reload();
+    if (!subjects.includes(CONFIGURATION)) return;
+    await core.configuration.reload();
+    await repositories.reload();
+  };
   feed.onEvents((recorded) => {
+    const settings = recorded.flatMap((event) => (event.type === 'setting.changed' ? event.subject : []));
+    if (settings.length > 0) {
+      void reloadSettings(settings).catch((error: unknown) => log.warn({ err: error }, 'settings could not be read'));
+    }
     if (recorded.some(({ type }) => type.startsWith('repository.'))) {
       void repositories.reload().catch((error: unknown) => log.warn({ err: error }, 'repositories could not be read'));
     }
@@ -196,6 +225,8 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     }
   });
   await feed.start();
+  await core.configuration.reload();
+  await core.readOnly.reload();
   await repositories.reload();
   await permissions.refresh();
 
@@ -312,6 +343,8 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     leaseMs: 60_000,
     dedupe: () => 'sweep',
     async run(_payload, context) {
+      // A server that stands still keeps its bytes too: somebody may be copying them.
+      if (core.readOnly.of()) return;
       const result = await sweepOnce(core, async (tx) => (tx ? context.requireLease(tx) : proceed(context)()));
       reclaimed(result.bytes);
       if (result.condemned > 0 || result.removed > 0) log.info(result, 'reclaimed space');

@@ -9,6 +9,7 @@ import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
+import { repositoryBatchRoutes } from './repository-batches.ts';
 import { RIGHTS, type Right, type Route } from './route.ts';
 import { type StorageDeps, storageRoutes } from './storage.ts';
 import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary.ts';
@@ -47,6 +48,7 @@ export class Api {
     this.#table = new RouteTable(
       register([
         ...systemRoutes(deps),
+        ...repositoryBatchRoutes(deps),
         ...repositoryRoutes(deps),
         ...userRoutes(deps),
         ...groupRoutes(deps),

@@ -1,30 +1,30 @@
 /** Repositories and their settings. */
+import { z } from 'zod';
 import { AppError, isAppError } from '../core/errors.ts';
-import type { Format } from '../core/format.ts';
 import { clip } from '../core/ids.ts';
-import { nameOf, type Principal } from '../core/principal.ts';
+import { packageTypeOf, REPOSITORY_CLASSES, type RepositoryClass } from '../core/package-types.ts';
+import { nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
-import type { Repository } from '../core/repository.ts';
-import type { Administration } from '../repositories/administration.ts';
+import type { Administration, NewRepository } from '../repositories/administration.ts';
 import type { RepositoryDirectory } from '../repositories/directory.ts';
-import { parsePatterns } from '../repositories/limits.ts';
-import {
-  completeSettings,
-  displayPackageType,
-  type RepositoryBody,
-  repositoryBody,
-  settingsOf,
-} from './repository-settings.ts';
+import { listRow, wholeConfiguration } from './repository-settings.ts';
 import { type ApiRequest, bodyRoute, READ, type Route, route, typed } from './route.ts';
 
 export interface RepositoryDeps {
   readonly administration: Administration;
   readonly repositories: RepositoryDirectory;
-  readonly formats: readonly Format[];
 }
 
 const ALL = 'artifactory/api/repositories';
 const ONE = `${ALL}/{key}`;
+
+/** A body that creates or changes a repository. Fields that its class does not have are dropped, as Artifactory does. */
+export const repositoryBody = z.looseObject({
+  key: z.string().optional(),
+  rclass: z.string().optional(),
+  packageType: z.string().optional(),
+});
+export type RepositoryBody = z.infer<typeof repositoryBody>;
 
 export function repositoryRoutes(deps: RepositoryDeps): readonly Route[] {
   return [
@@ -45,80 +45,85 @@ export function repositoryRoutes(deps: RepositoryDeps): readonly Route[] {
       handle: (request) => update(deps, request),
     }),
     route({ methods: ['DELETE'], pattern: ONE, right: 'admin', handle: (request) => remove(deps, request) }),
+    route({
+      methods: ['POST'],
+      pattern: 'artifactory/api/federation/migrate/{key}',
+      right: 'admin',
+      async handle({ params, caller }) {
+        await deps.administration.federate(params['key'] ?? '', nameOf(caller.principal));
+        return { status: 200, text: `Repository ${params['key']} is federated now.` };
+      },
+    }),
   ];
 }
 
 /** Those the caller may know of. A filter nobody knows matches nothing. */
 async function list(deps: RepositoryDeps, { query, caller, root }: ApiRequest): Promise<Reply> {
-  const wanted = (name: string) => query.get(name)?.toLowerCase();
-  const [type, packageType] = [wanted('type'), wanted('packageType')];
-  const known = deps.formats.flatMap(({ packageTypes }) => packageTypes);
+  const viewer = { ...deps, principal: caller.principal, root };
   const rows = deps.repositories
-    .list(known, caller.principal)
-    .filter((repo) => type === undefined || repo.rclass === type)
-    .filter((repo) => packageType === undefined || repo.packageType === packageType)
-    .map((repo) => ({
-      key: repo.key,
-      ...describe(repo),
-      type: repo.rclass.toUpperCase(),
-      url: `${root}/${repo.key}`,
-      packageType: displayPackageType(repo.packageType),
-    }));
+    .describeAll(caller.principal)
+    .filter(filterOf(query, { rclass: 'type' }))
+    .map((repository) => listRow(repository, viewer));
   const reply = typed('repositories.RepositoryDetailsList', rows);
   return { ...reply, headers: { ...reply.headers, 'Cache-Control': 'no-store' } };
 }
 
-/** All settings for an administrator, the mere facts for others. */
-async function get(deps: RepositoryDeps, { params, caller }: ApiRequest): Promise<Reply> {
-  const repo = deps.repositories.get(params['key'] ?? '', caller.principal);
-  if (!repo) throw unknown(params['key'] ?? '');
-  const { key, rclass, packageType, settings } = repo;
-  if (!isAdmin(caller.principal)) {
-    return typed('repositories.LocalRepositoryConfiguration', {
-      key,
-      packageType,
-      description: settings['description'] ?? '',
-      rclass,
-    });
-  }
-  return typed('repositories.LocalRepositoryConfiguration', {
-    key,
-    packageType,
-    ...completeSettings(settings),
-    rclass,
-  });
+/** What a query asks for: the class, which goes by several names, the package type and the project. */
+export function filterOf(
+  query: URLSearchParams,
+  names: { readonly rclass: string },
+): (repository: { rclass: string; packageType: string; config: Readonly<Record<string, unknown>> }) => boolean {
+  const rclass = query.get(names.rclass)?.toLowerCase();
+  const wanted = query.get('packageType');
+  const packageType = wanted === null ? undefined : (packageTypeOf(wanted)?.name ?? '');
+  const project = query.get('project') ?? query.get('projectKey') ?? undefined;
+  return (repository) =>
+    (rclass === undefined || repository.rclass === rclass) &&
+    (packageType === undefined || repository.packageType === packageType) &&
+    (project === undefined || (repository.config['projectKey'] ?? 'default') === project);
+}
+
+async function get(deps: RepositoryDeps, { params, caller, root, exchange }: ApiRequest): Promise<Reply> {
+  const repository = deps.repositories.describe(params['key'] ?? '', caller.principal);
+  if (!repository) throw unknown(params['key'] ?? '');
+  requireAccepted(exchange.request.headers.accept, repository.rclass);
+  const configuration = wholeConfiguration(repository, { ...deps, principal: caller.principal, root });
+  return typed(`repositories.${mediaName(repository.rclass)}`, configuration);
 }
 
 async function create(deps: RepositoryDeps, request: ApiRequest<RepositoryBody>): Promise<Reply> {
-  const { body, caller } = request;
   const key = keyOf(request);
-  const config = checkedSettings(body);
+  requirePosition(request.query);
+  const rclass = request.body.rclass ?? classOfMediaType(request.exchange.request.headers['content-type']) ?? 'local';
+  requireMediaType(request, rclass);
+  requireNoLoop(request.body, request.exchange.origin);
   try {
-    await deps.administration.create(
-      {
-        key,
-        rclass: (body.rclass ?? 'local').toLowerCase(),
-        packageType: (body.packageType ?? 'generic').toLowerCase(),
-        config,
-      },
-      nameOf(caller.principal),
-    );
+    await deps.administration.create(newRepository(request.body, key, rclass), nameOf(request.caller.principal));
   } catch (error) {
-    // Artifactory answers 400, and clients tell from that that the repository is there.
-    if (!isAppError(error, 'conflict')) throw error;
-    throw new AppError('invalid', `Case insensitive repository key already exists. ${error.message}`);
+    throw takenAsInvalid(error);
   }
   return { status: 200, text: `Successfully created repository '${key}'\n` };
+}
+
+/** What a body asks to be created. */
+export function newRepository(body: RepositoryBody, key: string, rclass: string): NewRepository {
+  return { key, rclass, packageType: body.packageType ?? 'generic', config: body };
+}
+
+/** Artifactory answers 400 for a key that is taken, and clients tell from that that the repository is there. */
+export function takenAsInvalid(error: unknown): unknown {
+  if (!isAppError(error, 'conflict')) return error;
+  return new AppError('invalid', `Case insensitive repository key already exists. ${error.message}`);
 }
 
 async function update(deps: RepositoryDeps, request: ApiRequest<RepositoryBody>): Promise<Reply> {
   const { body, caller } = request;
   const key = keyOf(request);
-  const repo = deps.repositories.get(key, caller.principal);
-  if (!repo) throw unknown(key);
-  refuseChange('class', repo.rclass, body.rclass);
-  refuseChange('package type', repo.packageType, body.packageType);
-  await deps.administration.update(key, checkedSettings(body), nameOf(caller.principal));
+  const repository = deps.repositories.describe(key, caller.principal);
+  if (!repository) throw unknown(key);
+  requireMediaType(request, repository.rclass);
+  requireNoLoop(body, request.exchange.origin);
+  await deps.administration.update(key, body, nameOf(caller.principal));
   return { status: 200, text: `Repository ${key} update successfully.\n` };
 }
 
@@ -140,30 +145,51 @@ function keyOf({ params, body }: ApiRequest<RepositoryBody>): string {
   return key;
 }
 
-function checkedSettings(body: RepositoryBody): Readonly<Record<string, unknown>> {
-  parsePatterns(body.includesPattern ?? '');
-  parsePatterns(body.excludesPattern ?? '');
-  return settingsOf(body);
+/** A place in the list is taken and does nothing: lists are ordered by key. */
+function requirePosition(query: URLSearchParams): void {
+  const position = query.get('pos');
+  if (position !== null && !/^\d{1,6}$/.test(position)) {
+    throw new AppError('invalid', `"${clip(position)}" is no position in the list: use a number from 0 on.`);
+  }
 }
 
-function refuseChange(what: string, current: string, wanted: string | undefined): void {
-  if (wanted === undefined || wanted.toLowerCase() === current) return;
+/** A repository that fetches from this server would go round in a loop. */
+export function requireNoLoop(body: RepositoryBody, origin: string): void {
+  const url = body['url'];
+  if (typeof url !== 'string' || !URL.canParse(url) || new URL(url).origin !== new URL(origin).origin) return;
+  throw new AppError('invalid', 'The field "url" names this server itself, so requests would go round in a loop.');
+}
+
+function mediaName(rclass: RepositoryClass): string {
+  return `${rclass.charAt(0).toUpperCase()}${rclass.slice(1)}RepositoryConfiguration`;
+}
+
+function classOfMediaType(type: string | undefined): RepositoryClass | undefined {
+  const [, name] = /\brepositories\.(\w+)RepositoryConfiguration\+json/i.exec(type ?? '') ?? [];
+  return REPOSITORY_CLASSES.find((rclass) => rclass === name?.toLowerCase());
+}
+
+function requireMediaType({ exchange }: ApiRequest<RepositoryBody>, rclass: string): void {
+  const named = classOfMediaType(exchange.request.headers['content-type']);
+  if (named === undefined || named === rclass.toLowerCase()) return;
   throw new AppError(
-    'invalid',
-    `The ${what} of a repository cannot be changed from "${current}" to "${clip(wanted)}".`,
+    'not_acceptable',
+    `The body is said to be of a ${named} repository, but this one is ${clip(rclass)}.`,
   );
 }
 
-function describe(repo: Repository): { readonly description?: unknown } {
-  const description = repo.settings['description'];
-  return description === undefined || description === '' ? {} : { description };
+function requireAccepted(accept: string | undefined, rclass: RepositoryClass): void {
+  if (accept === undefined || accept.trim() === '') return;
+  const own = `application/vnd.org.jfrog.artifactory.repositories.${mediaName(rclass)}+json`.toLowerCase();
+  const accepted = accept.split(',').map((type) => (type.split(';', 1)[0] ?? '').trim().toLowerCase());
+  if (accepted.some((type) => ['*/*', 'application/*', 'application/json', own].includes(type))) return;
+  throw new AppError(
+    'not_acceptable',
+    `The answer is of the type "${own}" or "application/json", which is not accepted.`,
+  );
 }
 
 /** Artifactory answers 400 for a repository that is not there or may not be seen. */
 function unknown(key: string): AppError {
   return new AppError('invalid', `There is no repository "${clip(key)}", or you may not see it.`);
-}
-
-function isAdmin(principal: Principal): boolean {
-  return principal.kind === 'user' && principal.admin && !principal.scope;
 }

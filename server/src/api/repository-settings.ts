@@ -1,98 +1,74 @@
-/** The settings of a local repository as Artifactory names them, and what it answers for those nobody set. */
-import { z } from 'zod';
-
-const text = z.string().max(10_000);
-const names = z.array(z.string().max(255)).max(100);
-const count = z.int().min(0);
-
-const SETTINGS = {
-  description: text,
-  notes: text,
-  includesPattern: text,
-  excludesPattern: text,
-  repoLayoutRef: z.string().max(255),
-  projectKey: z.string().max(32),
-  environments: names,
-  priorityResolution: z.boolean(),
-  propertySets: names,
-  blackedOut: z.boolean(),
-  xrayIndex: z.boolean(),
-  archiveBrowsingEnabled: z.boolean(),
-  downloadRedirect: z.boolean(),
-  cdnRedirect: z.boolean(),
-  signedUrlTtl: count,
-  checksumPolicyType: z.enum(['client-checksums', 'server-generated-checksums']),
-  handleReleases: z.boolean(),
-  handleSnapshots: z.boolean(),
-  maxUniqueSnapshots: count,
-  maxUniqueTags: count,
-  snapshotVersionBehavior: z.enum(['unique', 'non-unique', 'deployer']),
-  suppressPomConsistencyChecks: z.boolean(),
-  dockerApiVersion: z.literal('V2'),
-  blockPushingSchema1: z.boolean(),
-  dockerTagRetention: count,
-  dockerProjectId: z.string().max(255),
-};
-
-/** A body that creates or changes a repository. Fields this server does not know are dropped, as Artifactory does. */
-export const repositoryBody = z.object({
-  key: z.string().optional(),
-  rclass: z.string().optional(),
-  packageType: z.string().optional(),
-  ...z.object(SETTINGS).partial().shape,
-});
-export type RepositoryBody = z.infer<typeof repositoryBody>;
-
-const DEFAULTS = {
-  description: '',
-  notes: '',
-  includesPattern: '**/*',
-  excludesPattern: '',
-  repoLayoutRef: 'simple-default',
-  environments: [],
-  priorityResolution: false,
-  propertySets: [],
-  blackedOut: false,
-  xrayIndex: false,
-  archiveBrowsingEnabled: false,
-  downloadRedirect: false,
-  cdnRedirect: false,
-  signedUrlTtl: 90,
-  checksumPolicyType: 'client-checksums',
-  handleReleases: true,
-  handleSnapshots: true,
-  maxUniqueSnapshots: 0,
-  maxUniqueTags: 0,
-  snapshotVersionBehavior: 'unique',
-  suppressPomConsistencyChecks: true,
-  dockerApiVersion: 'V2',
-  blockPushingSchema1: true,
-  dockerTagRetention: 1,
-  dockerProjectId: '',
-};
-
-/** Only what the body names, to be stored. */
-export function settingsOf(body: RepositoryBody): Readonly<Record<string, unknown>> {
-  const { key: _key, rclass: _rclass, packageType: _type, ...settings } = body;
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-}
-
-/** All of them, with the defaults of those that were never set. */
-export function completeSettings(settings: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return { ...DEFAULTS, ...settings };
-}
+/** How a repository and its settings are shown: in a list, whole, in short, and to those who are no administrators. */
+import { packageTypeOf } from '../core/package-types.ts';
+import type { Principal } from '../core/principal.ts';
+import { namesOf } from '../repositories/checks.ts';
+import type { RepositoryDescription, RepositoryDirectory } from '../repositories/directory.ts';
+import { completeSettings, type Settings } from '../repositories/settings.ts';
 
 /** Artifactory's spelling of package types in lists; elsewhere they are lower case. */
-const DISPLAY_NAMES = new Map(
-  (
-    'Maven Gradle Ivy SBT NuGet Gems Npm Bower Debian Pypi Puppet Docker Vagrant GitLfs Rpm VCS P2 Generic Opkg ' +
-    'CocoaPods Conan BuildInfo Chef Composer Helm HelmOCI OCI Go CRAN Conda Cargo Alpine Swift Terraform ' +
-    'TerraformBackend Pub HuggingFaceML ReleaseBundles Ansible'
-  )
-    .split(' ')
-    .map((name) => [name.toLowerCase(), name]),
-);
-
 export function displayPackageType(packageType: string): string {
-  return DISPLAY_NAMES.get(packageType) ?? packageType;
+  return packageTypeOf(packageType)?.displayName ?? packageType;
+}
+
+export interface Viewer {
+  readonly principal: Principal;
+  readonly repositories: RepositoryDirectory;
+  /** Address of the REST API as the client reached it. */
+  readonly root: string;
+}
+
+/** A row of the list. */
+export function listRow(repository: RepositoryDescription, { root }: Viewer): Settings {
+  const { key, rclass, packageType, config } = repository;
+  const description = config['description'];
+  return {
+    key,
+    ...(typeof description === 'string' && description !== '' && { description }),
+    type: rclass.toUpperCase(),
+    // Of a remote repository, where it fetches from.
+    url: typeof config['url'] === 'string' ? config['url'] : `${root}/${key}`,
+    packageType: displayPackageType(packageType),
+  };
+}
+
+/** All settings for an administrator, the mere facts for others. */
+export function wholeConfiguration(repository: RepositoryDescription, viewer: Viewer): Settings {
+  if (!isAdministrator(viewer.principal)) return facts(repository, viewer);
+  const { key, rclass, packageType } = repository;
+  const settings = completeSettings(repository);
+  return { key, packageType, ...settings, ...ownMember(repository, settings, viewer), rclass };
+}
+
+/** The short form, which names its class `type`. */
+export function shortConfiguration(repository: RepositoryDescription, viewer: Viewer): Settings {
+  const { key, rclass, packageType } = repository;
+  if (!isAdministrator(viewer.principal)) return { ...facts(repository, viewer), type: rclass };
+  return { key, packageType, ...completeSettings(repository, { short: true }), type: rclass };
+}
+
+function facts({ key, rclass, packageType, config }: RepositoryDescription, viewer: Viewer): Settings {
+  const { repositories, principal } = viewer;
+  return {
+    key,
+    packageType,
+    description: config['description'] ?? '',
+    rclass,
+    ...(rclass === 'remote' && { url: config['url'] }),
+    ...(rclass === 'virtual' && {
+      repositories: namesOf(config['repositories']).filter((member) => repositories.describe(member, principal)),
+    }),
+  };
+}
+
+/** A federated repository is a member of its own federation. */
+function ownMember({ key, rclass }: RepositoryDescription, settings: Settings, { root }: Viewer): Settings {
+  if (rclass !== 'federated') return {};
+  const members = settings['members'] as readonly { readonly url: string }[];
+  const own = `${root}/${key}`;
+  return members.some(({ url }) => url === own) ? {} : { members: [{ url: own, enabled: true }, ...members] };
+}
+
+/** Whether the caller is an administrator, and not by a token of narrower scope. */
+export function isAdministrator(principal: Principal): boolean {
+  return principal.kind === 'user' && principal.admin && !principal.scope;
 }

@@ -22,6 +22,8 @@ export async function withCore<T>(work: (core: Core) => Promise<T>, options: Wit
   try {
     const core = await openCore(config, LOG);
     try {
+      await core.configuration.reload();
+      await core.readOnly.reload();
       await core.repositories.reload();
       await core.permissions.refresh();
       return await work(core);

@@ -51,6 +51,7 @@ const RESERVED_KEYS = new Set([
   'webapp',
   'repo',
   'list',
+  'simple',
   'router',
 ]);
 
@@ -91,6 +92,18 @@ export function parseRepoKey(text: string): RepoKey {
     throw new AppError('invalid', `"${text}" cannot be a repository key: "-cache" names a remote repository's cache.`);
   }
   return text as RepoKey;
+}
+
+/** The same for a repository to be made: names that read like numbers or that the server may need are refused too. */
+export function parseNewRepoKey(text: string): RepoKey {
+  const key = parseRepoKey(text);
+  if (/^\d/.test(key)) {
+    throw new AppError('invalid', `"${clip(text)}" cannot be a repository key: it must not begin with a digit.`);
+  }
+  if (/^(?:jfrog-(?:support-bundle|usage-logs|logs)|auto-trashcan|configurations|existence)$/i.test(key)) {
+    throw new AppError('invalid', `"${text}" cannot be a repository key: the server uses that name itself.`);
+  }
+  return key;
 }
 
 /** Takes a decoded relative path and refuses, as `invalid`, whatever could mean another place than it says. */

@@ -53,6 +53,15 @@ export async function updateRepository(tx: Tx, id: number, config: RepositoryRow
     .execute();
 }
 
+export async function updateRepositoryClass(
+  tx: Tx,
+  id: number,
+  rclass: RepositoryRow['rclass'],
+  at: number,
+): Promise<void> {
+  await tx.updateTable('repository').set({ rclass, updated_at: at }).where('id', '=', id).execute();
+}
+
 /** Removes the row; its nodes must be gone. */
 export async function deleteRepository(tx: Tx, id: number): Promise<void> {
   await tx.deleteFrom('repository').where('id', '=', id).execute();

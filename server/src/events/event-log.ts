@@ -8,12 +8,14 @@ export interface Place {
   readonly path: RepoPath;
 }
 
+type Changes = Readonly<Record<string, unknown>>;
 type Change = 'created' | 'updated' | 'deleted';
 
 export type DomainEvent =
   | ({ readonly type: 'artifact.deposited' | 'artifact.deleted' | 'properties.changed' } & Place)
   | ({ readonly type: 'artifact.moved' | 'artifact.copied'; readonly to: Place } & Place)
-  | { readonly type: `repository.${Change}`; readonly repo: RepoKey }
+  /** `changes` are old and new values by field, without secrets. */
+  | { readonly type: `repository.${Change}`; readonly repo: RepoKey; readonly changes?: Changes }
   /** `subject` is the name of the user, group or permission target, or the id of the token or key. */
   | {
       readonly type:
@@ -27,6 +29,7 @@ export type DomainEvent =
         | 'setting.changed'
         | 'login.failed';
       readonly subject: string;
+      readonly changes?: Changes;
     }
   /** Blobs whose rows are gone: whoever remembers one of them must forget it. */
   | { readonly type: 'blob.condemned'; readonly digests: readonly Sha256[] };

@@ -1,12 +1,14 @@
-/** Creating and deleting repositories. */
+/** Creating, changing and deleting repositories. */
 import type { AccountDeps } from '../auth/accounts.ts';
 import { forgetRepository } from '../auth/accounts.ts';
+import type { Secrets } from '../auth/secrets.ts';
 import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
-import { clip, parseRepoKey, type RepoKey } from '../core/ids.ts';
+import { clip, parseNewRepoKey, parseRepoKey, type RepoKey } from '../core/ids.ts';
+import { packageTypeOf } from '../core/package-types.ts';
 import { SYSTEM_REPOSITORIES } from '../core/system-repositories.ts';
 import { reviewBlobs } from '../db/blobs.ts';
-import { type Database, lockScope } from '../db/database.ts';
+import { type Database, lockScope, type Tx } from '../db/database.ts';
 import { deleteAllNodes } from '../db/nodes.ts';
 import {
   createRepository,
@@ -14,10 +16,15 @@ import {
   listRepositories,
   type RepositoryRow,
   updateRepository,
+  updateRepositoryClass,
 } from '../db/repositories.ts';
 import { createSetting, getSetting } from '../db/settings.ts';
 import type { EventLog } from '../events/event-log.ts';
+import { type Candidate, type CheckContext, checkCandidate, namesOf, parseClass, parsePackageType } from './checks.ts';
 import type { RepositoryDirectory } from './directory.ts';
+import type { ReadOnly } from './read-only.ts';
+import { describeChanges, parseSettings, type Settings, sealSettings } from './settings.ts';
+import type { SystemConfiguration } from './system-configuration.ts';
 
 export interface AdministrationDeps {
   readonly database: Database;
@@ -25,13 +32,19 @@ export interface AdministrationDeps {
   readonly formats: readonly Format[];
   readonly repositories: RepositoryDirectory;
   readonly accounts: AccountDeps;
+  readonly secrets: Secrets;
+  readonly configuration: SystemConfiguration;
+  readonly readOnly: ReadOnly;
+  /** Where this server says it is reached. */
+  readonly ownOrigins: readonly string[];
 }
 
 export interface NewRepository {
   readonly key: string;
   readonly rclass: string;
   readonly packageType: string;
-  readonly config?: Readonly<Record<string, unknown>>;
+  /** Settings by name; those the class does not have are left out. */
+  readonly config?: Settings;
 }
 
 /** Setting that tells that the first start's repositories were made. */
@@ -86,42 +99,104 @@ export class Administration {
 
   /** Creates a repository; a key that is taken, in whatever case, is `conflict`. */
   async create(request: NewRepository, by: string): Promise<RepoKey> {
-    const key = parseRepoKey(request.key);
-    if (request.rclass !== 'local') {
-      throw new AppError(
-        'invalid',
-        `Repositories of the class "${clip(request.rclass)}" cannot be created yet: only local ones.`,
-      );
-    }
-    const format = this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(request.packageType));
-    if (!format) {
-      const known = this.#deps.formats.flatMap(({ packageTypes }) => packageTypes).join(', ');
-      throw new AppError(
-        'invalid',
-        `The package type "${clip(request.packageType)}" is not known. Known are: ${known}.`,
-      );
-    }
-    format.checkKey?.(key);
-    await this.#deps.database.transaction(async (tx) => {
-      await lockScope(tx, 'repositories');
-      const taken = (await listRepositories(tx)).find((row) => row.key.toLowerCase() === key.toLowerCase());
-      if (taken) throw new AppError('conflict', `There is a repository "${taken.key}" already.`);
-      const row = { key, rclass: 'local', packageType: request.packageType, config: request.config ?? {} } as const;
-      await createRepository(tx, row, Date.now());
-      await this.#deps.events.append(tx, [{ type: 'repository.created', repo: key }], by);
-    });
-    await this.#deps.repositories.reload();
+    const [key] = await this.createAll([request], by);
+    if (key === undefined) throw new Error('a repository was not created');
     return key;
   }
 
+  /** Creates all of them or none. */
+  async createAll(requests: readonly NewRepository[], by: string): Promise<readonly RepoKey[]> {
+    const { readOnly } = this.#deps;
+    readOnly.requireWritable();
+    const candidates = requests.map((request) => this.#candidateOf(request));
+    await this.#change(async (tx, rows) => {
+      for (const candidate of candidates) {
+        const { key, rclass, packageType, config } = candidate;
+        const taken = [...rows.keys()].find((known) => known.toLowerCase() === key.toLowerCase());
+        if (taken !== undefined) throw new AppError('conflict', `There is a repository "${taken}" already.`);
+        rows.set(key, candidate);
+        await createRepository(tx, { key, rclass, packageType, config }, Date.now());
+        const changes = describeChanges({}, { rclass, packageType, ...config });
+        await this.#deps.events.append(tx, [{ type: 'repository.created', repo: key, changes }], by);
+      }
+      // Virtual repositories may name others of the same batch, whatever their order.
+      for (const candidate of candidates) checkCandidate(candidate, undefined, this.#context(rows));
+    });
+    return candidates.map(({ key }) => key);
+  }
+
   /** Changes the settings that are named and keeps the others. */
-  async update(key: string, settings: Readonly<Record<string, unknown>>, by: string): Promise<void> {
+  update(key: string, settings: Settings, by: string): Promise<void> {
+    return this.updateAll([{ key, settings }], by);
+  }
+
+  /** Changes all of them or none; `not_found` names those that are not there. */
+  async updateAll(
+    updates: readonly { readonly key: string; readonly settings: Settings }[],
+    by: string,
+  ): Promise<void> {
+    const { events, secrets, readOnly } = this.#deps;
+    for (const { key } of updates) readOnly.requireWritable(key);
+    await this.#change(async (tx, rows) => {
+      const missing = updates.filter(({ key }) => !rows.has(key));
+      if (missing.length > 0) throw unknownRepository(...missing.map(({ key }) => key));
+      const changed: { before: StoredRow; after: StoredRow }[] = [];
+      for (const { key, settings } of updates) {
+        const before = rows.get(key) as StoredRow;
+        requireSame(before, settings);
+        const given = parseSettings(before.rclass, settings);
+        const after = {
+          ...before,
+          config: { ...before.config, ...sealSettings(secrets, key, given, before.config) },
+        };
+        rows.set(key, after);
+        changed.push({ before, after });
+      }
+      for (const { before, after } of changed) {
+        checkCandidate(after, before, this.#context(rows));
+        if (after.id === undefined) continue;
+        await updateRepository(tx, after.id, after.config, Date.now());
+        const changes = describeChanges(before.config, after.config);
+        await events.append(tx, [{ type: 'repository.updated', repo: after.key, changes }], by);
+      }
+    });
+  }
+
+  /** Makes a federated repository of a local one, with what it holds. */
+  async federate(key: string, by: string): Promise<void> {
+    this.#deps.readOnly.requireWritable(key);
+    await this.#change(async (tx, rows) => {
+      const row = rows.get(key);
+      if (row?.id === undefined) throw unknownRepository(key);
+      if (row.rclass !== 'local' || isSystemRepository(key)) {
+        throw new AppError('invalid', `Only a local repository can become a federated one, which "${key}" is not.`);
+      }
+      await updateRepositoryClass(tx, row.id, 'federated', Date.now());
+      const changes = { rclass: { from: row.rclass, to: 'federated' } };
+      await this.#deps.events.append(tx, [{ type: 'repository.updated', repo: row.key, changes }], by);
+    });
+  }
+
+  #candidateOf(request: NewRepository): StoredRow {
+    const key = parseNewRepoKey(request.key);
+    const rclass = parseClass(request.rclass);
+    const packageType = parsePackageType(request.packageType, rclass);
+    this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(packageType))?.checkKey?.(key);
+    const config = sealSettings(this.#deps.secrets, key, parseSettings(rclass, request.config ?? {}), {});
+    return { key, rclass, packageType, config };
+  }
+
+  #context(rows: ReadonlyMap<string, StoredRow>): CheckContext {
+    const { configuration, ownOrigins } = this.#deps;
+    return { rows, layouts: configuration.layouts, ownOrigins };
+  }
+
+  /** One change of the set of repositories; they happen one after another. */
+  async #change(work: (tx: Tx, rows: Map<string, StoredRow>) => Promise<void>): Promise<void> {
     await this.#deps.database.transaction(async (tx) => {
       await lockScope(tx, 'repositories');
-      const row = (await listRepositories(tx)).find((candidate) => candidate.key === key);
-      if (!row) throw unknownRepository(key);
-      await updateRepository(tx, row.id, { ...row.config, ...settings }, Date.now());
-      await this.#deps.events.append(tx, [{ type: 'repository.updated', repo: row.key }], by);
+      const rows = await listRepositories(tx);
+      await work(tx, new Map(rows.map((row): [string, StoredRow] => [row.key, row])));
     });
     await this.#deps.repositories.reload();
   }
@@ -131,6 +206,10 @@ export class Administration {
     const { database } = this.#deps;
     const row = (await this.list()).find((candidate) => candidate.key === key);
     if (!row) throw unknownRepository(key);
+    if (isSystemRepository(key)) {
+      throw new AppError('invalid', `The repository "${key}" is one the server itself needs, so it stays.`);
+    }
+    this.#deps.readOnly.requireWritable(key);
     for (let attempt = 1; ; attempt++) {
       await this.#empty(row);
       try {
@@ -159,15 +238,53 @@ export class Administration {
   }
 
   #remove(row: RepositoryRow, by: string): Promise<void> {
-    const { database, events, accounts } = this.#deps;
+    const { database, events, accounts, readOnly } = this.#deps;
     return database.transaction(async (tx) => {
+      await lockScope(tx, 'repositories');
       await deleteRepository(tx, row.id);
+      await this.#leaveVirtuals(tx, row.key, by);
+      await readOnly.forget(tx, row.key);
       await forgetRepository(accounts, tx, row.key);
       await events.append(tx, [{ type: 'repository.deleted', repo: row.key }], by);
     });
   }
+
+  /** Virtual repositories go on without a member that is deleted. */
+  async #leaveVirtuals(tx: Tx, key: RepoKey, by: string): Promise<void> {
+    for (const row of await listRepositories(tx)) {
+      const members = namesOf(row.config['repositories']);
+      if (!members.includes(key)) continue;
+      const config: Record<string, unknown> = { ...row.config, repositories: members.filter((name) => name !== key) };
+      if (config['defaultDeploymentRepo'] === key) delete config['defaultDeploymentRepo'];
+      await updateRepository(tx, row.id, config, Date.now());
+      const changes = describeChanges(row.config, config);
+      await this.#deps.events.append(tx, [{ type: 'repository.updated', repo: row.key, changes }], by);
+    }
+  }
 }
 
-function unknownRepository(key: string): AppError {
-  return new AppError('not_found', `There is no repository "${clip(key)}".`);
+/** A repository in a change: one that is being made has no id yet. */
+type StoredRow = Candidate & { readonly id?: number };
+
+function requireSame(row: Candidate, settings: Settings): void {
+  const wanted = { class: settings['rclass'], 'package type': settings['packageType'], key: settings['key'] };
+  const current = { class: row.rclass, 'package type': row.packageType, key: row.key };
+  for (const [what, value] of Object.entries(wanted)) {
+    if (typeof value !== 'string') continue;
+    const now = current[what as keyof typeof current];
+    const same =
+      what === 'package type' ? packageTypeOf(value)?.name === now : value.toLowerCase() === now.toLowerCase();
+    if (!same) {
+      throw new AppError('invalid', `The ${what} of a repository cannot be changed from "${now}" to "${clip(value)}".`);
+    }
+  }
+}
+
+function isSystemRepository(key: string): boolean {
+  return SYSTEM_REPOSITORIES.some((system) => system.key === key);
+}
+
+function unknownRepository(...keys: readonly string[]): AppError {
+  const named = keys.map((key) => `"${clip(key)}"`).join(', ');
+  return new AppError('not_found', `There is no repository ${named}.`, { keys });
 }

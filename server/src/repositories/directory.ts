@@ -1,5 +1,6 @@
 /** Finds repositories by key and binds them to their caller. */
 import { clip, type RepoKey, ROOT } from '../core/ids.ts';
+import { type Layout, layoutOf } from '../core/layouts.ts';
 import { nameOf, type Principal } from '../core/principal.ts';
 import type { Repository } from '../core/repository.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
@@ -8,13 +9,18 @@ import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
 import { traceStep } from '../lib/trace.ts';
 import { type AccessOptions, accessOf, authorise, type PermissionChecks } from './authorise.ts';
 import type { Access, LeafRepository } from './leaf.ts';
-import { type Limits, limitsOf } from './limits.ts';
+import { type Limits, limitsOf, writesOf } from './limits.ts';
 import { type LocalDeps, LocalRepository } from './local.ts';
+import type { ReadOnly } from './read-only.ts';
+import { settingOf } from './settings.ts';
+import type { SystemConfiguration } from './system-configuration.ts';
 
 export interface DirectoryDeps extends LocalDeps {
   readonly database: Database;
   readonly permissions: PermissionChecks;
   readonly access: AccessOptions;
+  readonly configuration: SystemConfiguration;
+  readonly readOnly: ReadOnly;
 }
 
 /** Narrows what a caller may do beyond its permissions, such as by the scope of a short-lived token. */
@@ -48,7 +54,10 @@ export class RepositoryDirectory {
     if (turn < this.#applied) return;
     this.#applied = turn;
     this.#held = new Map(
-      rows.map((row) => [row.key, { row, leaf: this.#leaf(row), limits: limitsOf(row.key, row.config) }]),
+      rows.map((row) => [
+        row.key,
+        { row, leaf: this.#leaf(row), limits: limitsOf(row.key, row.config, this.#layout(row)) },
+      ]),
     );
   }
 
@@ -105,6 +114,17 @@ export class RepositoryDirectory {
     return [...found];
   }
 
+  /** How the paths of the repository read; undefined where there is none such. */
+  layoutOf(key: string): Layout | undefined {
+    const row = this.#held.get(key)?.row;
+    return row && this.#layout(row);
+  }
+
+  #layout(row: RepositoryRow): Layout | undefined {
+    const name = settingOf('repoLayoutRef', row);
+    return typeof name === 'string' ? layoutOf(name, this.#deps.configuration.layouts) : undefined;
+  }
+
   #isKnownTo(row: RepositoryRow, principal: Principal): boolean {
     if (row.key === TRASH_KEY) return isAdmin(principal);
     if (isVisible(accessOf(this.#deps.permissions, principal, row.key, this.#deps.access))) return true;
@@ -123,7 +143,8 @@ export class RepositoryDirectory {
       return undefined;
     }
     const narrowed = narrow ? narrow(permitted, leaf.key) : permitted;
-    return authorise(leaf, limits ? limits(narrowed) : narrowed);
+    const writing = writesOf(this.#deps.readOnly, leaf.key)(narrowed);
+    return authorise(leaf, limits ? limits(writing) : writing);
   }
 
   #leaf(row: RepositoryRow): LeafRepository | undefined {

@@ -1,9 +1,14 @@
-/** What a repository takes and gives by its own settings, whoever asks: its path patterns, and whether it is blacked out. */
+/**
+ * What a repository takes and gives by its own settings, whoever asks: its path patterns, whether it is blacked out,
+ * whether it takes releases and snapshots, and whether it may be written to at all.
+ */
 import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey, type RepoPath } from '../core/ids.ts';
+import { type Layout, parseLayoutPath } from '../core/layouts.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access } from './leaf.ts';
+import type { ReadOnly } from './read-only.ts';
 
 export type Limits = (access: Access) => Access;
 
@@ -19,12 +24,17 @@ export function parsePatterns(text: string): readonly AntPattern[] {
 }
 
 /** The limits that the settings set; undefined when there are none. Removing and describing stay possible. */
-export function limitsOf(key: RepoKey, settings: Readonly<Record<string, unknown>>): Limits | undefined {
+export function limitsOf(
+  key: RepoKey,
+  settings: Readonly<Record<string, unknown>>,
+  layout?: Layout,
+): Limits | undefined {
   const includes = parsePatterns(textOf(settings['includesPattern']));
   const excludes = parsePatterns(textOf(settings['excludesPattern']));
   const blackedOut = settings['blackedOut'] === true;
   const takesAll = includes.length === 0 || includes.some(({ text }) => EVERYTHING.has(text));
-  if (takesAll && excludes.length === 0 && !blackedOut) return undefined;
+  const handles = handlingOf(settings, layout);
+  if (takesAll && excludes.length === 0 && !blackedOut && !handles) return undefined;
 
   const accepts = (path: RepoPath) =>
     (takesAll || includes.some((pattern) => pattern.matches(path))) &&
@@ -61,11 +71,50 @@ export function limitsOf(key: RepoKey, settings: Readonly<Record<string, unknown
           `The repository '${key}' rejected the artifact '${key}:${clip(path, 300)}' due to its include/exclude pattern settings.`,
         );
       }
+      if (action === 'deploy' && handles && !handles(path)) {
+        throw new AppError(
+          'conflict',
+          `The repository '${key}' rejected the resolution of an artifact '${key}:${clip(path, 300)}' due to conflict in the snapshot release handling policy.`,
+        );
+      }
     },
     mayList: (folder) =>
       (takesAll || includes.some((pattern) => pattern.mayMatchBelow(folder))) &&
       !excludes.some((pattern) => pattern.coversBelow(folder)) &&
       access.mayList(folder),
+  });
+}
+
+/** Whether a path's revision is of a kind that is taken; undefined where all are. Other paths are of no kind. */
+function handlingOf(
+  settings: Readonly<Record<string, unknown>>,
+  layout: Layout | undefined,
+): ((path: RepoPath) => boolean) | undefined {
+  const [releases, snapshots] = [settings['handleReleases'] !== false, settings['handleSnapshots'] !== false];
+  if (!layout || (releases && snapshots)) return undefined;
+  return (path) => {
+    const said = parseLayoutPath(layout, path);
+    return said === undefined || (said.integration ? snapshots : releases);
+  };
+}
+
+/** Refuses every write while the read-only switch is on, in the moment of the write. */
+export function writesOf(readOnly: ReadOnly, key: RepoKey): Limits {
+  return (access) => ({
+    principalName: access.principalName,
+    get mayWrite() {
+      return access.mayWrite;
+    },
+    get readablePrefixes() {
+      return access.readablePrefixes;
+    },
+    // What one may do at other times stays as it is: the refusal is to say why, not to look like a lack of rights.
+    allows: (action, path) => access.allows(action, path),
+    require(action, path) {
+      access.require(action, path);
+      if (action !== 'read') readOnly.requireWritable(key);
+    },
+    mayList: (folder) => access.mayList(folder),
   });
 }
 

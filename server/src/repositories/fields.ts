@@ -1,0 +1,265 @@
+/**
+ * Every field of a repository's configuration: what it may hold, which classes have it, and what is answered where
+ * nobody set it. From this table come the schemas, the answers and the page about what each field does here.
+ */
+import { defaultLayoutOf } from '../core/layouts.ts';
+import type { RepositoryClass } from '../core/package-types.ts';
+
+export type FieldKind = 'text' | 'flag' | 'count' | 'names' | 'members' | 'headers' | 'synchronisation';
+
+export interface SettingField {
+  readonly name: string;
+  readonly kind: FieldKind;
+  readonly classes: readonly RepositoryClass[];
+  /** The only values that are taken, in whatever case. */
+  readonly choices?: readonly string[];
+  /** What is answered where it was never set; undefined leaves the field out of the answer. */
+  fallback(packageType: string, config: Readonly<Record<string, unknown>>): unknown;
+  /** Whether the short form of a configuration has it too. */
+  readonly common: boolean;
+  /** Kept encrypted, and never shown. */
+  readonly secret: boolean;
+  /** What it does on this server; undefined where it is kept and shown but changes nothing. */
+  readonly effect?: string;
+}
+
+interface Options {
+  readonly choices?: readonly string[];
+  readonly secret?: boolean;
+  readonly effect?: string;
+}
+
+type Fallback = unknown | ((packageType: string, config: Readonly<Record<string, unknown>>) => unknown);
+
+const CLASSES: Readonly<Record<string, RepositoryClass>> = {
+  L: 'local',
+  R: 'remote',
+  V: 'virtual',
+  F: 'federated',
+};
+
+/** `classes` are the initials of those that have the field; a `+` behind them puts it into the short form. */
+function field(
+  name: string,
+  classes: string,
+  kind: FieldKind,
+  fallback?: Fallback,
+  options: Options = {},
+): SettingField {
+  return {
+    name,
+    kind,
+    classes: [...classes].flatMap((letter) => CLASSES[letter] ?? []),
+    fallback: (packageType, config) => (typeof fallback === 'function' ? fallback(packageType, config) : fallback),
+    common: classes.endsWith('+'),
+    secret: options.secret ?? false,
+    ...(options.choices && { choices: options.choices }),
+    ...(options.effect !== undefined && { effect: options.effect }),
+  };
+}
+
+const text = (name: string, classes: string, fallback: Fallback = '', options?: Options) =>
+  field(name, classes, 'text', fallback, options);
+const flag = (name: string, classes: string, fallback: Fallback = false, options?: Options) =>
+  field(name, classes, 'flag', fallback, options);
+const count = (name: string, classes: string, fallback: Fallback = 0, options?: Options) =>
+  field(name, classes, 'count', fallback, options);
+const names = (name: string, classes: string, fallback: Fallback = [], options?: Options) =>
+  field(name, classes, 'names', fallback, options);
+const choice = (name: string, classes: string, fallback: string, others: readonly string[], options?: Options) =>
+  field(name, classes, 'text', fallback, { ...options, choices: [fallback, ...others] });
+
+/** Answers one thing for some package types and another for the rest. */
+const among = (packageTypes: readonly string[], inside: unknown, outside: unknown) => (packageType: string) =>
+  packageTypes.includes(packageType) ? inside : outside;
+
+const GO_PATTERNS = [
+  '**/github.com/**',
+  '**/go.googlesource.com/**',
+  '**/gopkg.in/**',
+  '**/golang.org/**',
+  '**/k8s.io/**',
+];
+const NO_SYNCHRONISATION = {
+  enabled: false,
+  statistics: { enabled: false },
+  properties: { enabled: false },
+  source: { originAbsenceDetection: false },
+};
+const SHOWN = 'shown in lists and answers';
+
+/** Set by hand at creation or derived from it; everything else is a field of the table. */
+export const IDENTITY_FIELDS = ['key', 'rclass', 'packageType'] as const;
+
+const COMMON: readonly SettingField[] = [
+  text('description', 'LRVF+', '', { effect: SHOWN }),
+  text('notes', 'LRVF+', '', { effect: SHOWN }),
+  text('includesPattern', 'LRVF+', '**/*', { effect: 'limits what is deployed and served' }),
+  text('excludesPattern', 'LRVF+', '', { effect: 'limits what is deployed and served' }),
+  text('projectKey', 'LRVF+', undefined, {
+    effect: 'filters lists; a repository created with one must have a key that begins with it',
+  }),
+  names('environments', 'LRVF+'),
+  flag('priorityResolution', 'LRF+'),
+  names('propertySets', 'LRF+'),
+  flag('blackedOut', 'LRF+', false, { effect: 'nothing is deployed or served' }),
+  flag('xrayIndex', 'LRF+'),
+  flag('archiveBrowsingEnabled', 'LRF+'),
+  flag('downloadRedirect', 'LRF+'),
+  flag('cdnRedirect', 'LRF+'),
+  count('signedUrlTtl', 'LRVF+', 90),
+  count('xrayDataTtl', 'LRF+', 90),
+  text('primaryKeyPairRef', 'LRVF'),
+  text('secondaryKeyPairRef', 'LRVF'),
+];
+
+const LAYOUT: readonly SettingField[] = [
+  text(
+    'repoLayoutRef',
+    'LRF+',
+    (packageType: string, config: Readonly<Record<string, unknown>>) =>
+      defaultLayoutOf(packageType, { rclass: String(config['rclass'] ?? ''), terraformType: config['terraformType'] }),
+    {
+      effect: 'how paths read as modules and revisions',
+    },
+  ),
+  text('repoLayoutRef', 'V', undefined, { effect: 'how paths read as modules and revisions' }),
+];
+
+/** Repositories that things are deployed to, and their remote counterparts. */
+const HOLDING: readonly SettingField[] = [
+  choice('checksumPolicyType', 'LF', 'client-checksums', ['server-generated-checksums'], {
+    effect: 'whether checksums that clients declare must fit',
+  }),
+  flag('handleReleases', 'LRF', true, { effect: 'false refuses releases, as the layout tells them' }),
+  flag('handleSnapshots', 'LRF', true, { effect: 'false refuses snapshots, as the layout tells them' }),
+  count('maxUniqueSnapshots', 'LRF', 0, { effect: 'older unique snapshots are removed after a deploy; 0 keeps all' }),
+  count('maxUniqueTags', 'LF', 0),
+  choice('snapshotVersionBehavior', 'LF', 'unique', ['non-unique', 'deployer']),
+  flag('suppressPomConsistencyChecks', 'LRF', among(['maven'], false, true)),
+  choice('dockerApiVersion', 'LRVF', 'V2', []),
+  flag('blockPushingSchema1', 'LRF', true),
+  count('dockerTagRetention', 'LF', 1),
+  text('dockerProjectId', 'LRF'),
+  flag('debianTrivialLayout', 'LF'),
+  flag('ddebSupported', 'LF'),
+  names('optionalIndexCompressionFormats', 'LVF', ['bz2']),
+  count('yumRootDepth', 'LF'),
+  flag('calculateYumMetadata', 'LF'),
+  flag('enableFileListsIndexing', 'LF'),
+  text('yumGroupFileNames', 'LF'),
+  flag('forceNugetAuthentication', 'LRVF'),
+  flag('forceConanAuthentication', 'LRVF'),
+  flag('forceP2Authentication', 'LRVF'),
+  flag('forceMavenAuthentication', 'LRVF'),
+  flag('cargoAnonymousAccess', 'LRF'),
+  flag('cargoInternalIndex', 'LRF'),
+  choice('terraformType', 'LRVF', 'MODULE', ['PROVIDER', 'BACKEND'], { effect: 'the default layout' }),
+  flag('encryptStates', 'LF', true),
+  flag('forceNonDuplicateChart', 'LF'),
+  flag('forceMetadataNameVersion', 'LF'),
+  flag('enableNormalizedVersion', 'LRVF'),
+  text('mlRepoLayout', 'LRF', undefined),
+  flag('enableComposerV1Indexing', 'LF'),
+  field('members', 'F', 'members', []),
+  text('proxy', 'F', ''),
+  flag('disableProxy', 'F'),
+];
+
+const TRANSPORT: readonly SettingField[] = [
+  text('url', 'R+', undefined, { effect: 'shown in lists; content of remote repositories is not served yet' }),
+  text('username', 'R+'),
+  text('password', 'R+', '', { secret: true }),
+  text('proxy', 'R+', undefined),
+  flag('disableProxy', 'R+'),
+  text('remoteRepoLayoutRef', 'R+', undefined),
+  flag('hardFail', 'R+'),
+  flag('offline', 'R+'),
+  flag('storeArtifactsLocally', 'R+', true),
+  count('socketTimeoutMillis', 'R+', 15_000),
+  text('localAddress', 'R+'),
+  count('retrievalCachePeriodSecs', 'R+', among(['docker', 'oci', 'helmoci'], 21_600, 7200)),
+  count('metadataRetrievalTimeoutSecs', 'R+', 60),
+  count('missedRetrievalCachePeriodSecs', 'R+', 1800),
+  count('unusedArtifactsCleanupPeriodHours', 'R+'),
+  flag('unusedArtifactsCleanupEnabled', 'R'),
+  count('assumedOfflinePeriodSecs', 'R+', 300),
+  flag('fetchJarsEagerly', 'R'),
+  flag('fetchSourcesEagerly', 'R'),
+  choice('remoteRepoChecksumPolicyType', 'R', 'generate-if-absent', ['fail', 'ignore-and-generate', 'pass-thru']),
+  flag('rejectInvalidJars', 'R'),
+  flag('shareConfiguration', 'R+'),
+  flag('synchronizeProperties', 'R+'),
+  flag('blockMismatchingMimeTypes', 'R+', true),
+  text('mismatchingMimeTypesOverrideList', 'R+'),
+  flag('allowAnyHostAuth', 'R+'),
+  flag('enableCookieManagement', 'R+'),
+  flag('bypassHeadRequests', 'R+'),
+  text('clientTlsCertificate', 'R+'),
+  flag('listRemoteFolderItems', 'R'),
+  field('contentSynchronisation', 'R+', 'synchronisation', NO_SYNCHRONISATION),
+  flag('externalDependenciesEnabled', 'RV'),
+  names('externalDependenciesPatterns', 'RV', among(['go'], GO_PATTERNS, ['**'])),
+  text('externalDependenciesRemoteRepo', 'RV', undefined),
+  flag('enableTokenAuthentication', 'R'),
+  choice('vcsType', 'R', 'GIT', []),
+  choice('vcsGitProvider', 'R', 'GITHUB', [
+    'BITBUCKET',
+    'OLDSTASH',
+    'STASH',
+    'ARTIFACTORY',
+    'GITHUBENTERPRISE',
+    'GITLAB',
+    'CUSTOM',
+  ]),
+  text('vcsGitDownloadUrl', 'R'),
+  text('bowerRegistryUrl', 'R', 'https://registry.bower.io'),
+  text('composerRegistryUrl', 'R', 'https://packagist.org'),
+  text('podsSpecsRepoUrl', 'R', 'https://github.com/CocoaPods/Specs'),
+  text('podsCdnUrl', 'R', undefined),
+  text('gitRegistryUrl', 'R', ''),
+  text('feedContextPath', 'R', 'api/v2'),
+  text('downloadContextPath', 'R', 'api/v2/package'),
+  text('v3FeedUrl', 'R', 'https://api.nuget.org/v3/index.json'),
+  text('symbolServerUrl', 'R', 'https://symbols.nuget.org/download/symbols'),
+  text('pyPIRegistryUrl', 'R', ''),
+  text('pyPIRepositorySuffix', 'R', 'simple'),
+  text('terraformRegistryUrl', 'R', 'https://registry.terraform.io'),
+  text('terraformProvidersUrl', 'R', 'https://releases.hashicorp.com'),
+  text('chartsBaseUrl', 'R'),
+  text('hexPublicKey', 'R', undefined),
+  flag('propagateQueryParams', 'R'),
+  flag('retrieveSha256FromServer', 'R'),
+  text('queryParams', 'R+'),
+  field('customHttpHeaders', 'R+', 'headers', []),
+  flag('curated', 'R'),
+  flag('passThrough', 'R'),
+  flag('disableUrlNormalization', 'R+'),
+  flag('sendContext', 'R'),
+  flag('gitLabResolveSubgroups', 'R'),
+  text('authUrl', 'R', undefined),
+  flag('podsForceModifyIndex', 'R'),
+];
+
+const AGGREGATION: readonly SettingField[] = [
+  names('repositories', 'V+', [], { effect: 'shown; content of virtual repositories is not served yet' }),
+  text('defaultDeploymentRepo', 'V', undefined),
+  flag('artifactoryRequestsCanRetrieveRemoteArtifacts', 'V+'),
+  flag('hideUnauthorizedResources', 'V+'),
+  count('virtualRetrievalCachePeriodSecs', 'V', among(['helm', 'npm'], 600, 7200)),
+  choice('pomRepositoryReferencesCleanupPolicy', 'V', 'discard_active_reference', ['discard_any_reference', 'nothing']),
+  text('keyPair', 'V'),
+  text('debianDefaultArchitectures', 'V', 'amd64,i386'),
+  flag('resolveDockerTagsByTimestamp', 'V'),
+  flag('useNamespaces', 'V'),
+  text('p2Urls', 'V', undefined),
+  text('p2OriginalUrl', 'V', undefined),
+  flag('cachingLocalForeignLayersEnabled', 'V'),
+];
+
+export const FIELDS: readonly SettingField[] = [...COMMON, ...LAYOUT, ...HOLDING, ...TRANSPORT, ...AGGREGATION];
+
+/** The fields that repositories of a class have. */
+export function fieldsOf(rclass: RepositoryClass): readonly SettingField[] {
+  return FIELDS.filter(({ classes }) => classes.includes(rclass));
+}
