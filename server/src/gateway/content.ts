@@ -12,6 +12,7 @@ import type { RepositoryDirectory } from '../repositories/directory.ts';
 import { claimedChecksums } from './claimed-checksums.ts';
 import { mediaTypeOf } from './media-types.ts';
 import { type PlainPath, parsePlainPath } from './plain-path.ts';
+import { refusalOfUnserved } from './unserved.ts';
 
 export interface ContentDeps {
   readonly formats: readonly Format[];
@@ -93,7 +94,9 @@ class ContentCall implements Call {
     const repo = this.#deps.repositories.get(this.#key, principal);
     if (repo) return repo;
     if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
-    throw new AppError('not_found', `There is no repository "${clip(this.#key)}", or you may not use it.`);
+    const method = this.#exchange.request.method ?? 'GET';
+    const unserved = refusalOfUnserved(this.#deps.repositories, this.#key, { principal, method });
+    throw unserved ?? new AppError('not_found', `There is no repository "${clip(this.#key)}", or you may not use it.`);
   }
 
   async #get(repo: Repository, format: Format | undefined, { path }: PlainPath): Promise<Reply> {

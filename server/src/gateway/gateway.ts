@@ -22,6 +22,7 @@ import { RouteTable } from '../lib/route-table.ts';
 import type { Narrowing, RepositoryDirectory } from '../repositories/directory.ts';
 import { type Addressed, addressFormat, type Bindings } from './addressing.ts';
 import { narrowByToken } from './token-narrowing.ts';
+import { refusalOfUnserved } from './unserved.ts';
 
 export interface GatewayDeps {
   readonly formats: readonly Format[];
@@ -167,7 +168,12 @@ class FormatCall implements Call {
       return repo;
     }
     if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
-    throw new AppError('not_found', `There is no repository "${clip(key ?? '')}" of this kind, or you may not use it.`);
+    const method = this.#exchange.request.method ?? 'GET';
+    const unserved = refusalOfUnserved(this.#deps.repositories, key ?? '', { principal, method });
+    throw (
+      unserved ??
+      new AppError('not_found', `There is no repository "${clip(key ?? '')}" of this kind, or you may not use it.`)
+    );
   }
 
   #narrowing(registryAccess: readonly TokenAccess[] | undefined): Narrowing | undefined {

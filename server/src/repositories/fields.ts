@@ -31,6 +31,9 @@ interface Options {
 
 type Fallback = unknown | ((packageType: string, config: Readonly<Record<string, unknown>>) => unknown);
 
+/** Left out of the answer where it was never set. */
+const NONE = () => undefined;
+
 const CLASSES: Readonly<Record<string, RepositoryClass>> = {
   L: 'local',
   R: 'remote',
@@ -96,7 +99,7 @@ const COMMON: readonly SettingField[] = [
   text('notes', 'LRVF+', '', { effect: SHOWN }),
   text('includesPattern', 'LRVF+', '**/*', { effect: 'limits what is deployed and served' }),
   text('excludesPattern', 'LRVF+', '', { effect: 'limits what is deployed and served' }),
-  text('projectKey', 'LRVF+', undefined, {
+  text('projectKey', 'LRVF+', NONE, {
     effect: 'filters lists; a repository created with one must have a key that begins with it',
   }),
   names('environments', 'LRVF+'),
@@ -123,7 +126,7 @@ const LAYOUT: readonly SettingField[] = [
       effect: 'how paths read as modules and revisions',
     },
   ),
-  text('repoLayoutRef', 'V', undefined, { effect: 'how paths read as modules and revisions' }),
+  text('repoLayoutRef', 'V', NONE, { effect: 'how paths read as modules and revisions' }),
 ];
 
 /** Repositories that things are deployed to, and their remote counterparts. */
@@ -159,7 +162,7 @@ const HOLDING: readonly SettingField[] = [
   flag('forceNonDuplicateChart', 'LF'),
   flag('forceMetadataNameVersion', 'LF'),
   flag('enableNormalizedVersion', 'LRVF'),
-  text('mlRepoLayout', 'LRF', undefined),
+  text('mlRepoLayout', 'LRF', NONE),
   flag('enableComposerV1Indexing', 'LF'),
   field('members', 'F', 'members', []),
   text('proxy', 'F', ''),
@@ -167,12 +170,12 @@ const HOLDING: readonly SettingField[] = [
 ];
 
 const TRANSPORT: readonly SettingField[] = [
-  text('url', 'R+', undefined, { effect: 'shown in lists; content of remote repositories is not served yet' }),
+  text('url', 'R+', NONE, { effect: 'shown in lists; content of remote repositories is not served yet' }),
   text('username', 'R+'),
   text('password', 'R+', '', { secret: true }),
-  text('proxy', 'R+', undefined),
+  text('proxy', 'R+', NONE),
   flag('disableProxy', 'R+'),
-  text('remoteRepoLayoutRef', 'R+', undefined),
+  text('remoteRepoLayoutRef', 'R+', NONE),
   flag('hardFail', 'R+'),
   flag('offline', 'R+'),
   flag('storeArtifactsLocally', 'R+', true),
@@ -200,7 +203,7 @@ const TRANSPORT: readonly SettingField[] = [
   field('contentSynchronisation', 'R+', 'synchronisation', NO_SYNCHRONISATION),
   flag('externalDependenciesEnabled', 'RV'),
   names('externalDependenciesPatterns', 'RV', among(['go'], GO_PATTERNS, ['**'])),
-  text('externalDependenciesRemoteRepo', 'RV', undefined),
+  text('externalDependenciesRemoteRepo', 'RV', NONE),
   flag('enableTokenAuthentication', 'R'),
   choice('vcsType', 'R', 'GIT', []),
   choice('vcsGitProvider', 'R', 'GITHUB', [
@@ -216,7 +219,7 @@ const TRANSPORT: readonly SettingField[] = [
   text('bowerRegistryUrl', 'R', 'https://registry.bower.io'),
   text('composerRegistryUrl', 'R', 'https://packagist.org'),
   text('podsSpecsRepoUrl', 'R', 'https://github.com/CocoaPods/Specs'),
-  text('podsCdnUrl', 'R', undefined),
+  text('podsCdnUrl', 'R', NONE),
   text('gitRegistryUrl', 'R', ''),
   text('feedContextPath', 'R', 'api/v2'),
   text('downloadContextPath', 'R', 'api/v2/package'),
@@ -227,7 +230,7 @@ const TRANSPORT: readonly SettingField[] = [
   text('terraformRegistryUrl', 'R', 'https://registry.terraform.io'),
   text('terraformProvidersUrl', 'R', 'https://releases.hashicorp.com'),
   text('chartsBaseUrl', 'R'),
-  text('hexPublicKey', 'R', undefined),
+  text('hexPublicKey', 'R', NONE),
   flag('propagateQueryParams', 'R'),
   flag('retrieveSha256FromServer', 'R'),
   text('queryParams', 'R+'),
@@ -237,13 +240,13 @@ const TRANSPORT: readonly SettingField[] = [
   flag('disableUrlNormalization', 'R+'),
   flag('sendContext', 'R'),
   flag('gitLabResolveSubgroups', 'R'),
-  text('authUrl', 'R', undefined),
+  text('authUrl', 'R', NONE),
   flag('podsForceModifyIndex', 'R'),
 ];
 
 const AGGREGATION: readonly SettingField[] = [
   names('repositories', 'V+', [], { effect: 'shown; content of virtual repositories is not served yet' }),
-  text('defaultDeploymentRepo', 'V', undefined),
+  text('defaultDeploymentRepo', 'V', NONE),
   flag('artifactoryRequestsCanRetrieveRemoteArtifacts', 'V+'),
   flag('hideUnauthorizedResources', 'V+'),
   count('virtualRetrievalCachePeriodSecs', 'V', among(['helm', 'npm'], 600, 7200)),
@@ -252,8 +255,8 @@ const AGGREGATION: readonly SettingField[] = [
   text('debianDefaultArchitectures', 'V', 'amd64,i386'),
   flag('resolveDockerTagsByTimestamp', 'V'),
   flag('useNamespaces', 'V'),
-  text('p2Urls', 'V', undefined),
-  text('p2OriginalUrl', 'V', undefined),
+  text('p2Urls', 'V', NONE),
+  text('p2OriginalUrl', 'V', NONE),
   flag('cachingLocalForeignLayersEnabled', 'V'),
 ];
 
