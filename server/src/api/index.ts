@@ -8,6 +8,7 @@ import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
+import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
 import { RIGHTS, type Right, type Route } from './route.ts';
@@ -19,6 +20,7 @@ import { type UserDeps, userRoutes } from './users.ts';
 
 export type ApiDeps = SystemDeps &
   RepositoryDeps &
+  ReadOnlyApiDeps &
   UserDeps &
   GroupDeps &
   PermissionTargetDeps &
@@ -48,6 +50,7 @@ export class Api {
     this.#table = new RouteTable(
       register([
         ...systemRoutes(deps),
+        ...readOnlyRoutes(deps),
         ...repositoryBatchRoutes(deps),
         ...repositoryRoutes(deps),
         ...userRoutes(deps),

@@ -8,17 +8,30 @@ import { addGc } from './gc.ts';
 import { addGroup } from './group.ts';
 import { addMigrate } from './migrate.ts';
 import { addPermission } from './permission.ts';
+import { addReadOnly } from './read-only.ts';
 import { addRepo } from './repo.ts';
 import { serve } from './serve.ts';
 import { addToken } from './token.ts';
 import { addUser } from './user.ts';
 
+const COMMANDS = [
+  addMigrate,
+  addCheck,
+  addGc,
+  addUser,
+  addGroup,
+  addPermission,
+  addToken,
+  addRepo,
+  addReadOnly,
+  addExplain,
+];
+
 /** Runs the command; one that fails says why in a sentence, and the exit code is 1. */
 export async function runCommand(argv: readonly string[]): Promise<void> {
   const program = new Command('entrepot').description('An artifact repository manager.').version(PRODUCT.version);
   program.command('serve').description('Start the server; what is done when no command is named.').action(serve);
-  for (const add of [addMigrate, addCheck, addGc, addUser, addGroup, addPermission, addToken, addRepo, addExplain])
-    add(program);
+  for (const add of COMMANDS) add(program);
   try {
     await program.parseAsync(argv.length > 2 ? [...argv] : [...argv, 'serve']);
   } catch (error) {
