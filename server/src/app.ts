@@ -41,6 +41,7 @@ import type { JobContext, JobDefinition, Schedule } from './jobs/job.ts';
 import { Queue } from './jobs/queue.ts';
 import { Scheduler } from './jobs/scheduler.ts';
 import { Worker } from './jobs/worker.ts';
+import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
@@ -75,8 +76,9 @@ export async function openCore(config: Config, log: Log) {
   const principals = new Principals({ database });
   const passwords = new Passwords();
   const throttle = new LoginThrottle({ database, limits: config.security.throttle });
+  const instanceId = await openInstanceId(database);
   const tokens = new Tokens(
-    { database, secrets, signingKeys, principals, instanceId: await openInstanceId(database) },
+    { database, secrets, signingKeys, principals, instanceId },
     { registryTokenSeconds: config.docker.tokenSeconds },
   );
   const authenticator = new Authenticator({ database, principals, passwords, tokens, throttle });
@@ -153,6 +155,7 @@ export async function openCore(config: Config, log: Log) {
     formats,
     accounts,
     secrets,
+    instanceId,
     configuration,
     readOnly,
     administration,
@@ -238,12 +241,22 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     isDraining: () => server.draining,
     sweepNow: background.sweepNow,
     anonymousAccess: config.security.anonymousAccess,
+    hideUnauthorized: config.security.hideUnauthorized,
+    configuredOrigin: config.http.baseUrl,
+    storageNames: { database: database.dialect.name, blobs: config.storage.driver },
   });
   const ports = [config.http.port, ...Object.keys(config.docker.ports).map(Number)];
   const server = new HttpServer({
     ...config.http,
     ports,
-    baseUrl: config.http.baseUrl,
+    get baseUrl() {
+      return config.http.baseUrl ?? core.configuration.origin;
+    },
+    headers: {
+      'X-JFrog-Version': `Artifactory/${COMPATIBLE_VERSION} ${COMPATIBLE_REVISION}`,
+      'X-Artifactory-Id': core.instanceId.replaceAll('-', ''),
+      'X-Artifactory-Node-Id': core.instanceId.slice(0, 8),
+    },
     trustedProxies: addressRanges(config.http.trustedProxies),
     handlers: [
       new Gateway({

@@ -5,8 +5,11 @@ import { ANONYMOUS, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
+import { type ConfigurationPartsDeps, configurationPartRoutes } from './configuration-parts.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
+import { licenseRoutes } from './license.ts';
+import { withDescription } from './openapi.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
 import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
@@ -15,12 +18,17 @@ import { RIGHTS, type Right, type Route } from './route.ts';
 import { type StorageDeps, storageRoutes } from './storage.ts';
 import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary.ts';
 import { type SystemDeps, systemRoutes } from './system.ts';
+import { type ConfigurationDeps, configurationRoutes } from './system-configuration.ts';
+import { type FactsDeps, factRoutes } from './system-facts.ts';
 import { type TokenDeps, tokenRoutes } from './tokens.ts';
 import { type UserDeps, userRoutes } from './users.ts';
 
 export type ApiDeps = SystemDeps &
   RepositoryDeps &
   ReadOnlyApiDeps &
+  ConfigurationDeps &
+  ConfigurationPartsDeps &
+  FactsDeps &
   UserDeps &
   GroupDeps &
   PermissionTargetDeps &
@@ -47,21 +55,7 @@ export class Api {
 
   constructor(deps: ApiDeps) {
     this.#deps = deps;
-    this.#table = new RouteTable(
-      register([
-        ...systemRoutes(deps),
-        ...readOnlyRoutes(deps),
-        ...repositoryBatchRoutes(deps),
-        ...repositoryRoutes(deps),
-        ...userRoutes(deps),
-        ...groupRoutes(deps),
-        ...permissionTargetRoutes(deps),
-        ...tokenRoutes(deps),
-        ...storageRoutes(deps),
-        ...explainRoutes(deps),
-        ...storageSummaryRoutes(deps),
-      ]),
-    );
+    this.#table = new RouteTable(register(withDescription(apiRoutes(deps))));
   }
 
   begin(exchange: Exchange): Call | undefined {
@@ -112,6 +106,27 @@ export class Api {
     }
     return caller;
   }
+}
+
+/** The table of routes; the first that fits an address takes it. */
+export function apiRoutes(deps: ApiDeps): readonly Route[] {
+  return [
+    ...systemRoutes(deps),
+    ...factRoutes(deps),
+    ...licenseRoutes(deps),
+    ...configurationRoutes(deps),
+    ...configurationPartRoutes(deps),
+    ...readOnlyRoutes(deps),
+    ...repositoryBatchRoutes(deps),
+    ...repositoryRoutes(deps),
+    ...userRoutes(deps),
+    ...groupRoutes(deps),
+    ...permissionTargetRoutes(deps),
+    ...tokenRoutes(deps),
+    ...storageRoutes(deps),
+    ...explainRoutes(deps),
+    ...storageSummaryRoutes(deps),
+  ];
 }
 
 /** Refuses a route that does not say who may call it: what the types demand, checked once more before it is served. */

@@ -18,7 +18,7 @@ export const RIGHTS = ['none', 'reader', 'user', 'admin'] as const;
  */
 export type Right = (typeof RIGHTS)[number];
 
-export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 export const READ: readonly Method[] = ['GET', 'HEAD'];
 
 export interface ApiRequest<Body = undefined> {
@@ -37,6 +37,8 @@ export interface Route {
   readonly methods: readonly Method[];
   readonly pattern: string;
   readonly right: Right;
+  /** The shape of its body, for the document that describes the API. */
+  readonly body?: z.ZodType;
   answer(request: Omit<ApiRequest, 'body'>): Promise<Reply>;
   /** Its own form of error body, where it is not that of the others. */
   renderFailure?(error: AppError, status: number): unknown;
@@ -69,6 +71,7 @@ export function bodyRoute<Body>(
   const { body: schema, form = false, ...rest } = spec;
   return {
     ...rest,
+    body: schema,
     answer: async (request) => spec.handle({ ...request, body: await readBody(request.exchange, schema, form) }),
   };
 }

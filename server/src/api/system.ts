@@ -4,7 +4,7 @@ import type { Reply } from '../core/protocol.ts';
 import type { Database } from '../db/database.ts';
 import { databaseTime } from '../db/database.ts';
 import type { Metrics } from '../http/metrics.ts';
-import { COMPATIBLE_VERSION, PRODUCT } from '../lib/product.ts';
+import { COMPATIBLE_REVISION, COMPATIBLE_VERSION, PRODUCT } from '../lib/product.ts';
 import { READ, type Route, route, typed } from './route.ts';
 
 export interface SystemDeps {
@@ -66,8 +66,9 @@ async function readiness(deps: SystemDeps): Promise<Reply> {
 async function version(): Promise<Reply> {
   return typed('system.Version', {
     version: COMPATIBLE_VERSION,
-    revision: '0',
-    addons: [],
+    revision: COMPATIBLE_REVISION,
+    addons: ['build', 'docker', 'filtered-resources', 'layouts', 'properties', 'rest', 'search'],
+    license: PRODUCT.name,
     product: PRODUCT.name,
     productVersion: PRODUCT.version,
   });

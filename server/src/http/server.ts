@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly ports: readonly number[];
   readonly baseUrl: string | undefined;
   readonly trustedProxies: BlockList;
+  /** Headers of every answer. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly maxHeaderBytes: number;
   readonly headerTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -176,6 +178,7 @@ export class HttpServer {
     try {
       response.setHeader('X-Request-Id', requestId);
       response.setHeader('X-Content-Type-Options', 'nosniff');
+      for (const name in this.#options.headers) response.setHeader(name, this.#options.headers[name] ?? '');
       if (this.#draining) response.setHeader('Connection', 'close');
       checkHead(request);
       exchange = new RequestExchange(request, response, {

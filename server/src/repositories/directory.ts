@@ -120,6 +120,11 @@ export class RepositoryDirectory {
     return row && this.#layout(row);
   }
 
+  /** The keys of those that have the layout, whoever asks. */
+  usersOfLayout(name: string): readonly RepoKey[] {
+    return [...this.#held.values()].flatMap(({ row }) => (settingOf('repoLayoutRef', row) === name ? [row.key] : []));
+  }
+
   #layout(row: RepositoryRow): Layout | undefined {
     const name = settingOf('repoLayoutRef', row);
     return typeof name === 'string' ? layoutOf(name, this.#deps.configuration.layouts) : undefined;

@@ -7,6 +7,7 @@ import { compileLayout, type Layout, type LayoutDefinition } from '../core/layou
 import { type Database, lockScope, type Tx } from '../db/database.ts';
 import { getSetting, updateSetting } from '../db/settings.ts';
 import type { EventLog } from '../events/event-log.ts';
+import { shownSection } from './configuration-merge.ts';
 
 export interface ConfigurationDocument {
   readonly revision: number;
@@ -43,6 +44,17 @@ export class SystemConfiguration {
 
   get document(): ConfigurationDocument {
     return this.#document;
+  }
+
+  /** A section as it is in force. */
+  section(name: string): unknown {
+    return shownSection(name, this.#document.sections);
+  }
+
+  /** Scheme, host and port that administrators gave the server. */
+  get origin(): string | undefined {
+    const url = this.section('urlBase');
+    return typeof url === 'string' ? new URL(url).origin : undefined;
   }
 
   /** The layouts that administrators made. */
