@@ -45,6 +45,7 @@ import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
+import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
 import { endWaiting } from './repositories/waiting.ts';
 
@@ -100,7 +101,9 @@ export async function openCore(config: Config, log: Log) {
   );
   const configuration = new SystemConfiguration({ database, events });
   const readOnly = new ReadOnly({ database, events });
-  const repositories = new RepositoryDirectory({
+  const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
+  const retention = new Retention({ formats, readOnly, directory: () => repositories });
+  const repositories: RepositoryDirectory = new RepositoryDirectory({
     database,
     blobs,
     uploads,
@@ -110,9 +113,9 @@ export async function openCore(config: Config, log: Log) {
     access: { hideUnauthorized: config.security.hideUnauthorized },
     configuration,
     readOnly,
+    retention,
   });
   classOf = (key) => repositories.classOf(key);
-  const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
   const accounts: AccountDeps = {
     database,
     passwords,
@@ -158,6 +161,7 @@ export async function openCore(config: Config, log: Log) {
     instanceId,
     configuration,
     readOnly,
+    retention,
     administration,
     refusals,
     async close() {
@@ -384,7 +388,8 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     run: (_payload, context) =>
       completeChecksums(core.blobs, { olderThanMs: CHECKSUM_DELAY_MS, proceed: proceed(context) }),
   };
-  const queue = new Queue([sweepJob, upkeepJob, checksumJob]);
+  const queue = new Queue([sweepJob, upkeepJob, checksumJob, core.retention.job as JobDefinition<unknown>]);
+  core.retention.start(queue);
   const schedules: Schedule[] = [
     { name: 'sweep', everyMs: config.sweep.intervalMs, job: sweepJob as JobDefinition<unknown>, payload: {} },
     { name: 'upkeep', everyMs: 10 * 60_000, job: upkeepJob as JobDefinition<unknown>, payload: {} },

@@ -1,6 +1,7 @@
 /** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
 import type { Digest, RepoPath } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
+import type { Repository } from './repository.ts';
 
 /** How a path reads. Every decision a repository class takes follows from this. */
 export type PathKind =
@@ -29,6 +30,10 @@ export interface Format {
   checkKey?(key: string): void;
   /** What the lead file of a version names and is useless without, all of it in the same package. */
   references?(bytes: Buffer, mediaType: string): readonly Digest[];
+  /** What a deposit at the path belongs to, where the settings keep only so many of something; asked in the change. */
+  retentionScope?(path: RepoPath, settings: Repository['settings']): string | undefined;
+  /** Removes what the settings say is too much of it, as the server itself; calls `proceed` between its changes. */
+  retain?(repo: Repository, scope: string, proceed: () => Promise<void>): Promise<void>;
   readonly routes: readonly Route[];
   /** Routes below a mount that name no repository: ping, token, catalogue. */
   readonly serviceRoutes?: readonly Route<ServiceContext>[];

@@ -137,7 +137,7 @@ const HOLDING: readonly SettingField[] = [
   flag('handleReleases', 'LRF', true, { effect: 'false refuses releases, as the layout tells them' }),
   flag('handleSnapshots', 'LRF', true, { effect: 'false refuses snapshots, as the layout tells them' }),
   count('maxUniqueSnapshots', 'LRF', 0, { effect: 'older unique snapshots are removed after a deploy; 0 keeps all' }),
-  count('maxUniqueTags', 'LF', 0),
+  count('maxUniqueTags', 'LF', 0, { effect: 'the tags pushed longest ago are removed after a push; 0 keeps all' }),
   choice('snapshotVersionBehavior', 'LF', 'unique', ['non-unique', 'deployer']),
   flag('suppressPomConsistencyChecks', 'LRF', among(['maven'], false, true)),
   choice('dockerApiVersion', 'LRVF', 'V2', []),

@@ -30,6 +30,7 @@ import type { EventLog } from '../events/event-log.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
+import type { Retention } from './retention.ts';
 import { TransactionTree } from './tree.ts';
 
 export interface LocalDeps {
@@ -38,6 +39,7 @@ export interface LocalDeps {
   readonly uploads: UploadSessions;
   readonly events: EventLog;
   readonly reviewDelayMs: number;
+  readonly retention: Retention;
 }
 
 const MAX_PLACINGS = 5;
@@ -177,7 +179,7 @@ export class LocalRepository implements LeafRepository {
     access: Access,
     work: (tree: Tree) => Promise<T>,
   ): Promise<{ result: T; adopted: ReadonlySet<Landing> }> {
-    const { database, events, reviewDelayMs } = this.#deps;
+    const { database, events, reviewDelayMs, retention } = this.#deps;
     const done = await database.transaction(async (tx) => {
       await lockScope(tx, `${this.#id}/${scope}`);
       const tree = new TransactionTree({
@@ -190,6 +192,7 @@ export class LocalRepository implements LeafRepository {
       });
       const result = await work(tree);
       await events.append(tx, tree.events, access.principalName);
+      await retention.note(tx, this, tree.events);
       crashpoint('change.written');
       return { result, adopted: tree.adopted };
     });

@@ -8,6 +8,7 @@ import { listAllImages, listImages, listReferrers, listTags } from './listings.t
 import { parseManifest } from './manifest.ts';
 import { deleteManifest, getManifest, type ManifestSettings, putManifest } from './manifests.ts';
 import { checkKey, INDEX, MANIFEST } from './names.ts';
+import { imageOfTag, removeOldTags } from './old-tags.ts';
 import { SEARCH_ROUTES } from './search.ts';
 import { getToken, postToken } from './token.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
@@ -29,6 +30,8 @@ export function defineDocker(settings: DockerSettings): Format {
       return { kind: 'artifact', mutable: (name === MANIFEST || name === INDEX) && !byDigest };
     },
     references: (bytes, mediaType) => parseManifest(bytes, mediaType, { acceptUnknown: true }).required,
+    retentionScope: imageOfTag,
+    retain: removeOldTags,
     commonHeaders: { 'Docker-Distribution-Api-Version': 'registry/2.0' },
     renderFailure,
     routes: [

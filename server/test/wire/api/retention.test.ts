@@ -1,0 +1,92 @@
+/** What a repository takes by kind of revision, and how many snapshots and tags it keeps. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
+import { ImageClient, makeImage } from '../../support/oci.ts';
+import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } from './api-world.ts';
+
+const ALL = '/artifactory/api/repositories';
+const FOLDER = 'com/acme/app/1.0-SNAPSHOT';
+
+onEachStorage('retention', (world) => {
+  const put = (path: string, status = 201) =>
+    expectStatus(world().app.admin.request('PUT', `/artifactory/${path}`, { body: path }), status);
+  const status = async (path: string) => (await world().app.admin.request('GET', `/artifactory/${path}`)).status;
+
+  test('refuses releases or snapshots where a repository does not handle them', async () => {
+    const { admin } = world().app;
+    const make = (key: string, body: object) =>
+      expectStatus(sendJson(admin, 'PUT', `${ALL}/${key}`, { rclass: 'local', packageType: 'maven', ...body }), 200);
+    await make('releases', { handleSnapshots: false });
+    await make('snapshots', { handleReleases: false });
+    const release = 'com/acme/app/1.0/app-1.0.jar';
+    for (const snapshot of ['app-1.0-SNAPSHOT.jar', 'app-1.0-20260102.030405-1.pom']) {
+      const refused = await put(`releases/${FOLDER}/${snapshot}`, 409);
+      assert.ok(
+        refused.text.includes(
+          `The repository 'releases' rejected the resolution of an artifact 'releases:${FOLDER}/${snapshot}' due to conflict in the snapshot release handling policy.`,
+        ),
+      );
+      await put(`snapshots/${FOLDER}/${snapshot}`);
+    }
+    await put(`releases/${release}`);
+    await put(`snapshots/${release}`, 409);
+    for (const key of ['releases', 'snapshots']) {
+      await put(`${key}/com/acme/app/readme.txt`);
+      await put(`${key}/archetype-catalog.xml`);
+    }
+    await expectStatus(sendJson(admin, 'POST', `${ALL}/snapshots`, { handleReleases: true }), 200);
+    await put(`snapshots/${release}`);
+  });
+
+  test('keeps only so many unique snapshots, whoever deploys', async () => {
+    const { app } = world();
+    const body = { rclass: 'local', packageType: 'maven', maxUniqueSnapshots: 2 };
+    await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/few`, body), 200);
+    const dora = await createUser(app, 'dora');
+    await grant(app, 'dora-deploys', ['few'], { dora: ['r', 'w'] });
+    const file = (build: number, rest = '.jar') => `few/${FOLDER}/app-1.0-20260102.0304${10 + build}-${build}${rest}`;
+    await put('few/com/acme/app/1.0/app-1.0.jar');
+    await put(`few/${FOLDER}/app-1.0-SNAPSHOT.jar`);
+    for (const build of [9, 10, 8, 11]) {
+      for (const rest of ['.jar', '-sources.jar', '.pom']) {
+        await expectStatus(dora.request('PUT', `/artifactory/${file(build, rest)}`, { body: `${build}${rest}` }), 201);
+      }
+    }
+    await eventually(async () => {
+      for (const build of [8, 9])
+        for (const rest of ['.jar', '-sources.jar', '.pom']) assert.equal(await status(file(build, rest)), 404);
+    });
+    for (const build of [10, 11])
+      for (const rest of ['.jar', '-sources.jar', '.pom']) assert.equal(await status(file(build, rest)), 200);
+    assert.equal(await status(`few/${FOLDER}/app-1.0-SNAPSHOT.jar`), 200);
+    assert.equal(await status('few/com/acme/app/1.0/app-1.0.jar'), 200);
+    // A smaller number takes effect with the next deploy.
+    await expectStatus(sendJson(app.admin, 'POST', `${ALL}/few`, { maxUniqueSnapshots: 0 }), 200);
+    await put(file(12));
+    await put(file(13));
+    await expectStatus(sendJson(app.admin, 'POST', `${ALL}/few`, { maxUniqueSnapshots: 1 }), 200);
+    await put(file(14));
+    await eventually(async () => {
+      for (const build of [10, 11, 12, 13]) assert.equal(await status(file(build)), 404);
+    });
+    assert.equal(await status(file(14)), 200);
+  });
+
+  test('keeps only so many tags of an image, those pushed last', async () => {
+    const { app } = world();
+    const body = { rclass: 'local', packageType: 'docker', maxUniqueTags: 2 };
+    await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/few-tags`, body), 200);
+    const dirk = await createUser(app, 'dirk');
+    await grant(app, 'dirk-pushes', ['few-tags'], { dirk: ['r', 'w', 'd'] });
+    const client = new ImageClient(dirk, '/v2/few-tags/team/app');
+    for (const tag of ['1', '2', '3', '4']) await client.push(tag, makeImage());
+    await new ImageClient(dirk, '/v2/few-tags/team/other').push('1', makeImage());
+    const tags = async (image: string) =>
+      ((await getJson(app.admin, `/v2/few-tags/${image}/tags/list`)) as { tags: string[] }).tags;
+    await eventually(async () => assert.deepEqual(await tags('team/app'), ['3', '4']));
+    assert.deepEqual(await tags('team/other'), ['1']);
+    await client.push('1', makeImage());
+    await eventually(async () => assert.deepEqual(await tags('team/app'), ['1', '4']));
+  });
+});
