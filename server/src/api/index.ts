@@ -5,6 +5,7 @@ import { ANONYMOUS, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
+import { type AuditDeps, auditRoutes } from './audit.ts';
 import { type ConfigurationPartsDeps, configurationPartRoutes } from './configuration-parts.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
@@ -26,6 +27,7 @@ import { type UserDeps, userRoutes } from './users.ts';
 export type ApiDeps = SystemDeps &
   RepositoryDeps &
   ReadOnlyApiDeps &
+  AuditDeps &
   ConfigurationDeps &
   ConfigurationPartsDeps &
   FactsDeps &
@@ -114,6 +116,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...systemRoutes(deps),
     ...factRoutes(deps),
     ...licenseRoutes(deps),
+    ...auditRoutes(deps),
     ...configurationRoutes(deps),
     ...configurationPartRoutes(deps),
     ...readOnlyRoutes(deps),

@@ -87,6 +87,20 @@ export async function listEvents(
     .execute();
 }
 
+/** Up to `limit` events before one id, newest first. */
+export async function listEventsBefore(
+  db: Db,
+  range: { readonly before: number; readonly limit: number },
+): Promise<EventRow[]> {
+  return await db
+    .selectFrom('event')
+    .selectAll()
+    .where('id', '<', range.before)
+    .orderBy('id', 'desc')
+    .limit(range.limit)
+    .execute();
+}
+
 /** Makes the cursor of a consumer that has none. */
 export async function createCursor(tx: Tx, consumer: string, eventId: number): Promise<void> {
   await tx
