@@ -20,6 +20,8 @@ import { removeLeftovers } from './blobs/leftovers.ts';
 import { BlobStore } from './blobs/store.ts';
 import { type SweepResult, sweep } from './blobs/sweep.ts';
 import { UploadSessions } from './blobs/uploads.ts';
+import { buildJobs, type DiscardOrder, type RenameOrder } from './builds/jobs.ts';
+import { relocateFileOf } from './builds/relocate-file.ts';
 import { lockData } from './cli/server-lock.ts';
 import { addressRanges } from './config/fields.ts';
 import type { Config } from './config/load.ts';
@@ -244,6 +246,8 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     metrics,
     isDraining: () => server.draining,
     sweepNow: background.sweepNow,
+    buildOrders: background.buildOrders,
+    relocateFile: relocateFileOf(core),
     anonymousAccess: config.security.anonymousAccess,
     hideUnauthorized: config.security.hideUnauthorized,
     configuredOrigin: config.http.baseUrl,
@@ -388,7 +392,15 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     run: (_payload, context) =>
       completeChecksums(core.blobs, { olderThanMs: CHECKSUM_DELAY_MS, proceed: proceed(context) }),
   };
-  const queue = new Queue([sweepJob, upkeepJob, checksumJob, core.retention.job as JobDefinition<unknown>]);
+  const ofBuilds = buildJobs(core);
+  const queue = new Queue([
+    sweepJob,
+    upkeepJob,
+    checksumJob,
+    ofBuilds.rename as JobDefinition<unknown>,
+    ofBuilds.discard as JobDefinition<unknown>,
+    core.retention.job as JobDefinition<unknown>,
+  ]);
   core.retention.start(queue);
   const schedules: Schedule[] = [
     { name: 'sweep', everyMs: config.sweep.intervalMs, job: sweepJob as JobDefinition<unknown>, payload: {} },
@@ -421,6 +433,10 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
   return {
     /** Has the next sweep happen now. */
     sweepNow: () => database.transaction((tx) => queue.enqueue(tx, sweepJob, {})),
+    buildOrders: {
+      rename: (order: RenameOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.rename, order)),
+      discard: (order: DiscardOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.discard, order)),
+    },
     async stop() {
       clearInterval(timer);
       await scheduling.catch(() => undefined);

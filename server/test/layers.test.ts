@@ -5,7 +5,7 @@ import { type ImportEdge, importEdges, listSourceFiles, parseImports } from './s
 
 const BELOW_SERVICES = ['blobs', 'db', 'config', 'core', 'lib'];
 const BELOW_DOMAIN = ['auth', 'jobs', 'events', ...BELOW_SERVICES];
-const BELOW_EDGE = ['formats', 'repositories', 'search', 'replication', ...BELOW_DOMAIN];
+const BELOW_EDGE = ['formats', 'repositories', 'builds', 'search', 'replication', ...BELOW_DOMAIN];
 const EVERYTHING = ['http', 'api', 'web', 'gateway', 'cli', 'app.ts', 'main.ts', ...BELOW_EDGE];
 
 /** What each folder or file at the top may import besides itself. */
@@ -19,6 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   gateway: BELOW_EDGE,
   formats: ['core', 'lib'],
   repositories: BELOW_DOMAIN,
+  builds: BELOW_DOMAIN,
   search: BELOW_DOMAIN,
   replication: BELOW_DOMAIN,
   auth: BELOW_SERVICES,
@@ -37,6 +38,7 @@ const SIDEWAYS: readonly { readonly from: string; readonly to: string; readonly 
   { from: 'api', to: 'http', why: 'http is what the edge shares: requests, replies, errors' },
   { from: 'web', to: 'http', why: 'http is what the edge shares: requests, replies, errors' },
   { from: 'gateway', to: 'http', why: 'http is what the edge shares: requests, replies, errors' },
+  { from: 'builds', to: 'repositories', why: 'the documents of builds are files, and so is what builds made' },
   { from: 'auth', to: 'events', why: 'a change of rights and its event are one transaction' },
 ];
 

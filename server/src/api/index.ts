@@ -6,12 +6,16 @@ import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
 import { type AuditDeps, auditRoutes } from './audit.ts';
+import { type BuildPromotionDeps, buildPromotionRoutes } from './build-promotion.ts';
+import { type BuildRemovalDeps, buildRemovalRoutes } from './build-removal.ts';
+import { buildRoutes } from './builds.ts';
 import { type ConfigurationPartsDeps, configurationPartRoutes } from './configuration-parts.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
 import { licenseRoutes } from './license.ts';
 import { withDescription } from './openapi.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
+import { platformRoutes } from './platform.ts';
 import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
@@ -37,7 +41,9 @@ export type ApiDeps = SystemDeps &
   TokenDeps &
   StorageDeps &
   ExplainDeps &
-  StorageSummaryDeps & {
+  StorageSummaryDeps &
+  BuildRemovalDeps &
+  BuildPromotionDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
     readonly anonymousAccess: boolean;
@@ -49,6 +55,7 @@ const NOBODY: Authentication = { principal: ANONYMOUS, authenticated: false };
 const AREAS = [
   ['artifactory', 'api'],
   ['access', 'api'],
+  ['jfconnect', 'api'],
 ];
 
 export class Api {
@@ -129,6 +136,10 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...storageRoutes(deps),
     ...explainRoutes(deps),
     ...storageSummaryRoutes(deps),
+    ...buildRoutes(deps),
+    ...buildRemovalRoutes(deps),
+    ...buildPromotionRoutes(deps),
+    ...platformRoutes(),
   ];
 }
 

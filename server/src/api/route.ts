@@ -84,18 +84,27 @@ export function typed(type: string, json: unknown): Reply {
 async function readBody<Body>(exchange: Exchange, schema: z.ZodType<Body>, form: boolean): Promise<Body> {
   const type = exchange.request.headers['content-type'];
   const isForm = form && type !== undefined && FORM_TYPE.test(type);
+  if (isForm) {
+    const bytes = await readAll(exchange.body(), { limit: MAX_BODY_BYTES, what: 'body' });
+    return check(schema, Object.fromEntries(new URLSearchParams(bytes.toString('utf8'))));
+  }
+  const bytes = await readJsonBytes(exchange, MAX_BODY_BYTES);
+  const parsed = parseJson(bytes, { maxDepth: MAX_DEPTH, singleKeys: SINGLE_KEYS });
+  if ('problem' in parsed) throw new AppError('invalid', `The body is not acceptable: ${parsed.problem}.`);
+  return check(schema, withoutNulls(parsed.value));
+}
+
+/** A body that says it is JSON, for routes that parse it themselves. */
+export async function readJsonBytes(exchange: Exchange, maxBytes: number): Promise<Buffer> {
+  const type = exchange.request.headers['content-type'];
   // A page of another origin can have a browser send other types without asking the server first, never JSON.
-  if (!isForm && type !== undefined && !JSON_TYPE.test(type)) {
+  if (type !== undefined && !JSON_TYPE.test(type)) {
     throw new AppError(
       'invalid',
       `A body of the type "${clip(type)}" is not understood. Send JSON with the header "Content-Type: application/json".`,
     );
   }
-  const bytes = await readAll(exchange.body(), { limit: MAX_BODY_BYTES, what: 'body' });
-  if (isForm) return check(schema, Object.fromEntries(new URLSearchParams(bytes.toString('utf8'))));
-  const parsed = parseJson(bytes, { maxDepth: MAX_DEPTH, singleKeys: SINGLE_KEYS });
-  if ('problem' in parsed) throw new AppError('invalid', `The body is not acceptable: ${parsed.problem}.`);
-  return check(schema, withoutNulls(parsed.value));
+  return readAll(exchange.body(), { limit: maxBytes, what: 'body' });
 }
 
 /** Clients send null for what they have nothing to say about. */

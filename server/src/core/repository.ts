@@ -1,5 +1,6 @@
 /** The contract between formats and repository classes: what a repository offers to one principal. */
 import type { Readable } from 'node:stream';
+import type { BuildRecord } from './build.ts';
 import type { ChecksumAlgorithm, Checksums, Digest, Properties, RepoKey, RepoPath, Sha256 } from './ids.ts';
 import type { Action } from './principal.ts';
 
@@ -70,6 +71,8 @@ export interface Deposit {
   readonly properties?: Properties;
   /** Makes this file the lead file of a package version. */
   readonly version?: { readonly package: string; readonly version: string; readonly metadata: unknown };
+  /** Makes this file the document of a build; its rows live and die with the file. */
+  readonly build?: BuildRecord;
 }
 
 export interface Entry {
@@ -135,6 +138,11 @@ export interface Tree {
   makeFolder(path: RepoPath): Promise<void>;
   /** Puts a file whose path is named for its bytes, or makes the one that is there look freshly written. */
   renew(path: RepoPath, deposit: Deposit): Promise<void>;
+  /**
+   * Puts the next state of a record that only grows in the place of the given one, so it needs the right to deploy and
+   * no other; `conflict` with `detail.stale` when the file has other bytes by now, `not_found` when it is gone.
+   */
+  amend(path: RepoPath, from: Sha256, deposit: Deposit): Promise<void>;
   /** Moves a file or a folder with all it holds; the target must be free. Needs the right to delete at the source. */
   move(from: RepoPath, to: RepoPath): Promise<void>;
   /** Gives a lead file another version and sets properties; part of a move or a put, so it needs no right of its own. */

@@ -4,6 +4,7 @@ import { crashpoint } from '../lib/crashpoint.ts';
 import { type Database, isPostgres, lockScope, type Tx } from './database.ts';
 import { up as foundation } from './migrations/0001-foundation.ts';
 import { up as inventory } from './migrations/0002-inventory.ts';
+import { up as builds } from './migrations/0005-builds.ts';
 import type { Schema } from './schema.ts';
 
 export interface Migration {
@@ -15,6 +16,7 @@ export interface Migration {
 const MIGRATIONS: readonly Migration[] = [
   { name: '0001-foundation', up: foundation },
   { name: '0002-inventory', up: inventory },
+  { name: '0005-builds', up: builds },
 ];
 
 /** Applies what is missing and returns the names applied. A database newer than this program is refused. */

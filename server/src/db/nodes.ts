@@ -1,9 +1,11 @@
 /** Rows of the file tree. Paths are joined from `parent` and `name`; the root folder has no row. */
 import { sql } from 'kysely';
+import type { BuildRecord } from '../core/build.ts';
 import { AppError } from '../core/errors.ts';
 import { joinPath, type Properties, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Entry, Page, TreeNode } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
+import { putBuild } from './builds.ts';
 import { below, type Db, lockTree, type Tx } from './database.ts';
 import { replaceProperties } from './properties.ts';
 
@@ -20,6 +22,7 @@ export interface NewFile {
   readonly etag: string | undefined;
   readonly properties: Properties | undefined;
   readonly version: { readonly package: string; readonly version: string; readonly metadata: unknown } | undefined;
+  readonly build?: BuildRecord | undefined;
 }
 
 const NODE_COLUMNS = [
@@ -227,6 +230,7 @@ export async function putFiles(
         throw new AppError('conflict', `"${file.path}" is a folder, so no file can be put in its place.`);
       if (file.properties) await replaceProperties(tx, id, file.properties);
       if (file.version) await putVersion(tx, repoId, id, file.version, at);
+      if (file.build) await putBuild(tx, repoId, id, file.build, { by, at });
     }
   }
 }

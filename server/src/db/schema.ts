@@ -278,6 +278,8 @@ export interface StatisticTable {
 export interface BuildTable {
   id: Generated<number>;
   repo_id: number;
+  /** Its document; the rows go with it. */
+  node_id: number | null;
   name: string;
   number: string;
   started_at: number;

@@ -64,10 +64,25 @@ export class TransactionTree implements Tree {
   }
 
   async put(files: ReadonlyMap<RepoPath, Deposit>): Promise<void> {
+    const existing = await getNodes(this.#deps.tx, this.#deps.repoId, [...files.keys()]);
+    for (const path of files.keys()) this.#requirePut(path, existing.get(path));
+    await this.#write(files, existing);
+  }
+
+  async amend(path: RepoPath, from: Sha256, deposit: Deposit): Promise<void> {
+    this.#deps.access.require('deploy', path);
+    const node = await this.#require(path);
+    if (node.sha256 !== from) {
+      throw new AppError('conflict', `"${joinPath(this.#deps.repo, path)}" was changed meanwhile. Try again.`, {
+        stale: true,
+      });
+    }
+    await this.#write(new Map([[path, deposit]]), new Map([[path, node]]));
+  }
+
+  async #write(files: ReadonlyMap<RepoPath, Deposit>, existing: ReadonlyMap<string, NodeRow>): Promise<void> {
     const { tx, repoId, access, at } = this.#deps;
     const paths = [...files.keys()];
-    const existing = await getNodes(tx, repoId, paths);
-    for (const path of paths) this.#requirePut(path, existing.get(path));
     await this.#secure([...files.values()]);
     await ensureFolders(tx, repoId, paths, access.principalName, at);
     await putFiles(
@@ -208,5 +223,6 @@ function newFile(path: RepoPath, deposit: Deposit): NewFile {
     etag: deposit.etag,
     properties: deposit.properties,
     version: deposit.version,
+    build: deposit.build,
   };
 }
