@@ -10,6 +10,7 @@ import { type BuildPromotionDeps, buildPromotionRoutes } from './build-promotion
 import { type BuildRemovalDeps, buildRemovalRoutes } from './build-removal.ts';
 import { buildRoutes } from './builds.ts';
 import { type ConfigurationPartsDeps, configurationPartRoutes } from './configuration-parts.ts';
+import { type EncryptedPasswordDeps, encryptedPasswordRoutes } from './encrypted-password.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
 import { licenseRoutes } from './license.ts';
@@ -43,7 +44,8 @@ export type ApiDeps = SystemDeps &
   ExplainDeps &
   StorageSummaryDeps &
   BuildRemovalDeps &
-  BuildPromotionDeps & {
+  BuildPromotionDeps &
+  EncryptedPasswordDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
     readonly anonymousAccess: boolean;
@@ -140,6 +142,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...buildRemovalRoutes(deps),
     ...buildPromotionRoutes(deps),
     ...platformRoutes(),
+    ...encryptedPasswordRoutes(deps),
   ];
 }
 

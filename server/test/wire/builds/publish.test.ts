@@ -429,6 +429,10 @@ onEachStorage('publishing builds', (world) => {
       await expectStatus(sendJson(ann, 'POST', path, { productId: 'client', features: [] }), 200);
       await expectStatus(sendJson(app.anonymous, 'POST', path, {}), 401);
     }
+    const password = await expectStatus(ann.request('GET', '/artifactory/api/security/encryptedPassword'), 200);
+    const stored = app.as('ann', password.text);
+    await expectStatus(stored.request('GET', '/artifactory/api/repositories'), 200);
+    await expectStatus(app.anonymous.request('GET', '/artifactory/api/security/encryptedPassword'), 401);
     const page = `/ui/builds/some/1/${MS}/published?buildRepo=artifactory-build-info`;
     await expectStatus(app.anonymous.request('GET', page), 200);
   });
