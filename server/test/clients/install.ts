@@ -90,7 +90,12 @@ async function buildModule(build: { folder: string; path: string; source: GoClie
     join(folder, 'go.mod'),
     `module entrepot.test/client\n\ngo ${goVersion}\n\nrequire ${source.module} ${source.version}\n`,
   );
-  await writeFile(join(folder, 'tools.go'), `//go:build tools\n\npackage client\n\nimport _ "${source.package}"\n`);
+  if (source.sums) await writeFile(join(folder, 'go.sum'), `${source.sums.join('\n')}\n`);
+  if (source.program) {
+    await writeFile(join(folder, 'main.go'), await readFile(join(import.meta.dirname, source.program)));
+  } else {
+    await writeFile(join(folder, 'tools.go'), `//go:build tools\n\npackage client\n\nimport _ "${source.package}"\n`);
+  }
   const tags = source.tags === undefined ? [] : ['-tags', source.tags.join(',')];
   await runCommand(go.command, ['build', '-trimpath', '-ldflags=-s -w', ...tags, '-o', path, source.package], {
     cwd: folder,

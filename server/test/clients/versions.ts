@@ -5,6 +5,10 @@ export interface GoClient {
   readonly version: string;
   /** The main package inside the module. */
   readonly package: string;
+  /** A program of ours that makes a client of the module's packages, beside this file. */
+  readonly program?: string;
+  /** Lines of `go.sum`, for modules that the checksum database does not list. */
+  readonly sums?: readonly string[];
   /** Build tags, for modules whose default build needs C libraries. */
   readonly tags?: readonly string[];
 }
@@ -120,6 +124,29 @@ export const clientSources = {
     module: 'github.com/sigstore/cosign/v3',
     version: 'v3.1.3',
     package: 'github.com/sigstore/cosign/v3/cmd/cosign',
+  },
+  jf: {
+    kind: 'go',
+    module: 'github.com/jfrog/jfrog-cli-artifactory',
+    version: 'v0.7.2',
+    package: '.',
+    program: 'jf/main.go',
+    sums: [
+      'github.com/jfrog/archiver/v3 v3.6.1 h1:LOxnkw9pOn45DzCbZNFV6K0+6dCsQ0L8mR3ZcujO5eI=',
+      'github.com/jfrog/archiver/v3 v3.6.1/go.mod h1:VgR+3WZS4N+i9FaDwLZbq+jeU4B4zctXL+gL4EMzfLw=',
+      'github.com/jfrog/build-info-go v1.11.0 h1:qEONCgaHKlW3e2y0zIwTZVbgS/ERZrPlBWEbOYJbaSU=',
+      'github.com/jfrog/build-info-go v1.11.0/go.mod h1:szdz9+WzB7+7PGnILLUgyY+OF5qD5geBT7UGNIxibyw=',
+      'github.com/jfrog/froggit-go v1.20.3 h1:U3HHT0+AEHUVSSyQBbagQR4fLRqGqzSptPujDZuuDTk=',
+      'github.com/jfrog/froggit-go v1.20.3/go.mod h1:obSG1SlsWjktkuqmKtpq7MNTTL63e0ot+ucTnlOMV88=',
+      'github.com/jfrog/gofrog v1.7.6 h1:QmfAiRzVyaI7JYGsB7cxfAJePAZTzFz0gRWZSE27c6s=',
+      'github.com/jfrog/gofrog v1.7.6/go.mod h1:ntr1txqNOZtHplmaNd7rS4f8jpA5Apx8em70oYEe7+4=',
+      'github.com/jfrog/jfrog-cli-artifactory v0.7.2 h1:0NHFyZqRYjorC29eb/TXY/+kGyulOmVi6pl7UuDo2jY=',
+      'github.com/jfrog/jfrog-cli-artifactory v0.7.2/go.mod h1:L7PaWYxjWvYiPIecd92YAEWbVSYq4CW9kq1dhbwjehU=',
+      'github.com/jfrog/jfrog-cli-core/v2 v2.60.0 h1:PsxCX5xZZl50psOORpehMP2P47We9xjocva0KRrUxew=',
+      'github.com/jfrog/jfrog-cli-core/v2 v2.60.0/go.mod h1:h52WS70v79WLNUAMIsDGURPvAdLRrrUCLyjsj32GORo=',
+      'github.com/jfrog/jfrog-client-go v1.55.0 h1:dZq7sLjUJMps8X1I5coVUChprtR7xklp7oSfmZnI48w=',
+      'github.com/jfrog/jfrog-client-go v1.55.0/go.mod h1:/e2kaF1oZTmSRgMIk7wYna5xMtNY7Xk8ahpSNZQ2d3s=',
+    ],
   },
 } as const satisfies Record<string, ClientSource>;
 
