@@ -33,6 +33,8 @@ export function buildRoutes(deps: BuildDeps): readonly Route[] {
     route({ methods: READ, pattern: BUILDS, right: 'reader', handle: answer(list) }),
     route({ methods: READ, pattern: `${BUILDS}/{name}`, right: 'reader', handle: answer(listNumbers) }),
     route({ methods: READ, pattern: `${BUILDS}/{name}/{number}`, right: 'reader', handle: answer(get) }),
+    // The JFrog CLI asks for a build to be appended without encoding the slashes of its name.
+    route({ methods: READ, pattern: `${BUILDS}/{name...}/{number}`, right: 'reader', handle: answer(get) }),
     route({ methods: ['POST'], pattern: `${BUILDS}/append/{name}/{number}`, right: 'user', handle: answer(append) }),
   ];
 }

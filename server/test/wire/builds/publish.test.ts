@@ -123,6 +123,7 @@ onEachStorage('publishing builds', (world) => {
         const twice = `${BUILD}/${encodeURIComponent(address)}/${encodeURIComponent(encodeURIComponent('1:2/3'))}`;
         await expectStatus(admin.request('GET', twice), 200);
       }
+      if (name === 'team/app') await expectStatus(admin.request('GET', `${BUILD}/team/app/1%3A2%2F3`), 200);
       const database = await world().app.openDatabase();
       try {
         const rows = await database.kysely
