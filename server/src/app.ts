@@ -34,7 +34,7 @@ import { EventLog } from './events/event-log.ts';
 import { Feed } from './events/feed.ts';
 import { RefusalLog } from './events/refusal-log.ts';
 import { defineFormats } from './formats/index.ts';
-import { ContentPlane } from './gateway/content.ts';
+import { ContentPlane } from './gateway/content/plane.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { accessLog } from './http/access-log.ts';
 import { Metrics } from './http/metrics.ts';
@@ -46,6 +46,7 @@ import { Worker } from './jobs/worker.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
+import { findHolder } from './repositories/holders.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
 import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
@@ -143,6 +144,7 @@ export async function openCore(config: Config, log: Log) {
   return {
     config,
     dataDir,
+    instanceId,
     /** Names of the migrations that were missing and are applied now. */
     migrated,
     database,
@@ -281,7 +283,13 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         },
       }),
       api,
-      new ContentPlane({ formats: core.formats, repositories, authenticator, permissions }),
+      new ContentPlane({
+        formats: core.formats,
+        repositories,
+        authenticator,
+        permissions,
+        findHolder: (principal, wanted) => findHolder(core, principal, wanted),
+      }),
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
     onRefused: (refusal) => core.refusals.add(refusal),

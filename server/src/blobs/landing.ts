@@ -63,6 +63,8 @@ export class Landing implements Landed {
   readonly sha256: Sha256;
   readonly size: number;
   readonly aliases: readonly Digest[];
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
   /** Further rows to be written by the transaction that adopts the bytes. */
   alsoInTransaction: ((tx: Tx) => Promise<void>) | undefined;
   readonly #bytes: Bytes;
@@ -80,6 +82,8 @@ export class Landing implements Landed {
     this.sha256 = bytes.sha256;
     this.size = bytes.size;
     this.aliases = bytes.aliases;
+    this.sha1 = bytes.sha1;
+    this.md5 = bytes.md5;
   }
 
   /** Places verified bytes in the store, unless it holds the same already. */

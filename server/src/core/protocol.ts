@@ -18,31 +18,38 @@ export interface ProtocolRequest {
   readonly signal: AbortSignal;
 }
 
-export type Reply =
-  | {
-      readonly asset: Asset;
-      readonly headers?: Readonly<Record<string, string>>;
-      /** What `If-None-Match` is compared with; the bytes' SHA-256 unless a protocol has its own. */
-      readonly etag?: string;
-      /** Overrides the stored media type. */
-      readonly mediaType?: string;
-      readonly ranges?: boolean;
-      /** Sends the time of the last change and honours conditions on it. */
-      readonly lastModified?: boolean;
-      /** `attachment` names the file in `Content-Disposition` and forbids active content. */
-      readonly disposition?: 'attachment';
-      /** Whether the bytes may come from the store by a signed redirect. */
-      readonly redirectable?: boolean;
-    }
-  | {
-      readonly status: number;
-      readonly json?: unknown;
-      readonly text?: string;
-      readonly bytes?: Buffer;
-      /** A body of any length, made while it is sent; a failure after its beginning cuts the connection. */
-      readonly pieces?: AsyncIterable<string>;
-      readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-    };
+/** The bytes of a file. */
+export interface AssetReply {
+  readonly asset: Asset;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What `If-None-Match` is compared with; the bytes' SHA-256 unless a protocol has its own. */
+  readonly etag?: string;
+  /** Sends the tag without its quotes, as some clients of old expect it. */
+  readonly bareEtag?: boolean;
+  /** Overrides the stored media type. */
+  readonly mediaType?: string;
+  readonly ranges?: boolean;
+  /** Sends the time of the last change and honours conditions on it. */
+  readonly lastModified?: boolean;
+  /** Names the file and forbids active content; `attachment` has browsers save it, `inline` show it. */
+  readonly disposition?: 'attachment' | 'inline';
+  /** Whether the bytes may come from the store by a signed redirect. */
+  readonly redirectable?: boolean;
+  /** Not counted as a download. */
+  readonly uncounted?: boolean;
+}
+
+export interface PlainReply {
+  readonly status: number;
+  readonly json?: unknown;
+  readonly text?: string;
+  readonly bytes?: Buffer;
+  /** A body of any length, made while it is sent; a failure after its beginning cuts the connection. */
+  readonly pieces?: AsyncIterable<string | Buffer>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+export type Reply = AssetReply | PlainReply;
 
 /** How the client reached the server, so that answers name places it can reach too. */
 export interface Links {

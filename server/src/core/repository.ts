@@ -22,8 +22,16 @@ export interface Content {
   redirect?(fileName: string): Promise<URL | undefined>;
 }
 
+/** What a client said its bytes are, where it did. */
+export interface DeclaredChecksums {
+  readonly sha1?: string | undefined;
+  readonly md5?: string | undefined;
+}
+
 /** What a path holds, as a reader gets it. */
 export interface Asset {
+  /** The row of the file, which stays the same when it is overwritten or moved. */
+  readonly nodeId: number;
   /** The leaf repository that answers; under a virtual one this is the member. */
   readonly repo: RepoKey;
   readonly path: RepoPath;
@@ -39,6 +47,7 @@ export interface Asset {
   readonly package: string | undefined;
   /** What names this state of the file to clients, where its format wants another name than the SHA-256. */
   readonly etag: string | undefined;
+  readonly declared: DeclaredChecksums;
   /** All checksums; SHA-1 and MD5 are computed now if nobody asked before. */
   checksums(): Promise<Checksums>;
 }
@@ -49,6 +58,9 @@ export interface Landed {
   readonly size: number;
   /** Further names of the same bytes that the client used, kept so that it can ask by them. */
   readonly aliases: readonly Digest[];
+  /** Where they were computed in the same pass. */
+  readonly sha1: string | undefined;
+  readonly md5: string | undefined;
   discard(): Promise<void>;
 }
 
@@ -61,6 +73,14 @@ export interface StoreOptions {
   readonly signal?: AbortSignal;
 }
 
+/** When and by whom a file was made and changed, as another server knew it. */
+export interface Stamps {
+  readonly createdAt?: Date;
+  readonly createdBy?: string;
+  readonly modifiedAt?: Date;
+  readonly modifiedBy?: string;
+}
+
 /** One file to be put at a path in a change. */
 export interface Deposit {
   /** Landed bytes, or a file the caller was allowed to find (mount, copy): knowing a digest is not enough. */
@@ -69,6 +89,9 @@ export interface Deposit {
   readonly package?: string;
   readonly etag?: string;
   readonly properties?: Properties;
+  readonly declared?: DeclaredChecksums;
+  /** Who made and changed the file when, for those who may say so; otherwise the caller and now. */
+  readonly stamps?: Stamps;
   /** Makes this file the lead file of a package version. */
   readonly version?: { readonly package: string; readonly version: string; readonly metadata: unknown };
   /** Makes this file the document of a build; its rows live and die with the file. */
@@ -116,7 +139,10 @@ export interface TreeNode {
   readonly size: number;
   readonly mediaType: string | undefined;
   readonly package: string | undefined;
+  readonly createdAt: Date;
+  readonly createdBy: string;
   readonly modifiedAt: Date;
+  readonly modifiedBy: string;
 }
 
 export type TreeFile = TreeNode & { readonly sha256: Sha256 };
@@ -152,6 +178,11 @@ export interface Tree {
   /** Makes a path look freshly written, which renews what is kept by age. */
   touch(path: RepoPath): Promise<void>;
   annotate(path: RepoPath, change: { readonly set?: Properties; readonly remove?: readonly string[] }): Promise<void>;
+  /**
+   * Remembers what the client says a file's SHA-1 or MD5 is, if that is true; returns what it is, or undefined if there
+   * is no file. Needs the right to deploy.
+   */
+  declare(path: RepoPath, algorithm: ChecksumAlgorithm, hex: string): Promise<string | undefined>;
   /** Package versions whose lead file has these bytes, up to `limit` of them. */
   versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]>;
   /** Package versions whose lead file carries a property value, up to `limit` of them. */

@@ -33,7 +33,10 @@ export function parseTarget(raw: string): Target {
   return { segments, decoded: segments.map(decodeSegment), rawQuery, authority: absolute?.[1] };
 }
 
-/** Decodes one segment once. */
+/**
+ * Decodes one segment once. An encoded backslash is taken in matrix parameters only, where it escapes what would
+ * separate.
+ */
 export function decodeSegment(segment: string): string {
   if (PLAIN.test(segment)) {
     // What stands before a parameter may be dots too.
@@ -47,7 +50,7 @@ export function decodeSegment(segment: string): string {
   } catch {
     throw new AppError('invalid', 'The path holds a percent sign that does not encode UTF-8 text.');
   }
-  if (/[\u0000-\u001f\u007f\\]/.test(text)) {
+  if (/[\u0000-\u001f\u007f]/.test(text) || /%5c/i.test(segment.split(';', 1)[0] ?? '')) {
     throw new AppError('invalid', 'The path holds an encoded backslash or control character, which is not allowed.');
   }
   const bare = text.split(/;|%2F/, 1)[0] ?? '';

@@ -111,6 +111,12 @@ export async function resolveDigest(db: Db, digest: Digest): Promise<Sha256 | un
   return row?.sha256 as Sha256 | undefined;
 }
 
+/** The blob with this SHA-1; undefined if there is none, or more than one, since then it does not tell which. */
+export async function resolveSha1(db: Db, sha1: string): Promise<Sha256 | undefined> {
+  const rows = await db.selectFrom('blob').select('sha256').where('sha1', '=', sha1).limit(2).execute();
+  return rows.length === 1 ? (rows[0]?.sha256 as Sha256) : undefined;
+}
+
 export async function setChecksums(tx: Tx, checksums: Checksums): Promise<void> {
   await tx
     .updateTable('blob')

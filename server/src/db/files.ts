@@ -1,6 +1,6 @@
 /** Files joined with their bytes: what serving them needs, in one query. */
 import { sql } from 'kysely';
-import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
+import { joinPath, type RepoKey, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Db } from './database.ts';
 import { prepared } from './prepared.ts';
 
@@ -19,6 +19,8 @@ export interface FileRow {
   readonly createdBy: string;
   readonly modifiedAt: number;
   readonly modifiedBy: string;
+  readonly declaredSha1: string | undefined;
+  readonly declaredMd5: string | undefined;
   readonly sha256: Sha256;
   readonly sha1: string | undefined;
   readonly md5: string | undefined;
@@ -38,6 +40,8 @@ const FILE_COLUMNS = [
   'node.created_by',
   'node.modified_at',
   'node.modified_by',
+  'node.original_sha1',
+  'node.original_md5',
   'blob.sha256',
   'blob.sha1',
   'blob.md5',
@@ -67,6 +71,8 @@ function fileRow(row: FileRecord): FileRow {
     createdBy: row.created_by,
     modifiedAt: row.modified_at,
     modifiedBy: row.modified_by,
+    declaredSha1: row.original_sha1 ?? undefined,
+    declaredMd5: row.original_md5 ?? undefined,
     sha256: row.sha256 as Sha256,
     sha1: row.sha1 ?? undefined,
     md5: row.md5 ?? undefined,
@@ -114,6 +120,23 @@ export async function findFiles(
     .where('node.repo_id', '=', repoId)
     .limit(count === 'one' ? 1 : MAX_HOLDERS);
   return (await anywhere.execute()).map(fileRow);
+}
+
+/** Where files with these bytes lie, in any repository. */
+export async function listHolders(
+  db: Db,
+  sha256: Sha256,
+  limit: number,
+): Promise<{ readonly repo: RepoKey; readonly path: RepoPath }[]> {
+  const rows = await db
+    .selectFrom('node')
+    .innerJoin('repository', 'repository.id', 'node.repo_id')
+    .select(['repository.key', 'node.parent', 'node.name'])
+    .where('node.sha256', '=', sha256)
+    .orderBy('node.repo_id')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ repo: row.key as RepoKey, path: joinPath(row.parent, row.name) }));
 }
 
 const selectVersionFile = prepared(3, (db, repoId: number, name: string, version: string) =>

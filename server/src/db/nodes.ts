@@ -2,8 +2,15 @@
 import { sql } from 'kysely';
 import type { BuildRecord } from '../core/build.ts';
 import { AppError } from '../core/errors.ts';
-import { joinPath, type Properties, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
-import type { Entry, Page, TreeNode } from '../core/repository.ts';
+import {
+  type ChecksumAlgorithm,
+  joinPath,
+  type Properties,
+  type RepoPath,
+  type Sha256,
+  splitPath,
+} from '../core/ids.ts';
+import type { DeclaredChecksums, Entry, Page, Stamps, TreeNode } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
 import { putBuild } from './builds.ts';
 import { below, type Db, lockTree, type Tx } from './database.ts';
@@ -21,6 +28,8 @@ export interface NewFile {
   readonly package: string | undefined;
   readonly etag: string | undefined;
   readonly properties: Properties | undefined;
+  readonly declared: DeclaredChecksums | undefined;
+  readonly stamps: Stamps | undefined;
   readonly version: { readonly package: string; readonly version: string; readonly metadata: unknown } | undefined;
   readonly build?: BuildRecord | undefined;
 }
@@ -34,7 +43,10 @@ const NODE_COLUMNS = [
   'size',
   'media_type',
   'package',
+  'created_at',
+  'created_by',
   'modified_at',
+  'modified_by',
 ] as const;
 
 function nodes(db: Db, repoId: number) {
@@ -52,7 +64,10 @@ function nodeRow(row: NodeRecord): NodeRow {
     size: row.size,
     mediaType: row.media_type ?? undefined,
     package: row.package ?? undefined,
+    createdAt: new Date(row.created_at),
+    createdBy: row.created_by,
     modifiedAt: new Date(row.modified_at),
+    modifiedBy: row.modified_by,
   };
 }
 
@@ -201,10 +216,9 @@ export async function putFiles(
           media_type: file.mediaType,
           package: file.package ?? null,
           etag: file.etag ?? null,
-          created_at: at,
-          created_by: by,
-          modified_at: at,
-          modified_by: by,
+          ...stampColumns(file.stamps, by, at),
+          original_sha1: file.declared?.sha1 ?? null,
+          original_md5: file.declared?.md5 ?? null,
         })),
       )
       .onConflict((conflict) =>
@@ -216,8 +230,10 @@ export async function putFiles(
             media_type: eb.ref('excluded.media_type'),
             package: eb.ref('excluded.package'),
             etag: eb.ref('excluded.etag'),
-            modified_at: at,
-            modified_by: by,
+            modified_at: eb.ref('excluded.modified_at'),
+            modified_by: eb.ref('excluded.modified_by'),
+            original_sha1: eb.ref('excluded.original_sha1'),
+            original_md5: eb.ref('excluded.original_md5'),
           }))
           .where('node.folder', '=', 0),
       )
@@ -229,10 +245,61 @@ export async function putFiles(
       if (id === undefined)
         throw new AppError('conflict', `"${file.path}" is a folder, so no file can be put in its place.`);
       if (file.properties) await replaceProperties(tx, id, file.properties);
+      if (file.stamps) await stampCreation(tx, id, file.stamps);
       if (file.version) await putVersion(tx, repoId, id, file.version, at);
       if (file.build) await putBuild(tx, repoId, id, file.build, { by, at });
     }
   }
+}
+
+function stampColumns(stamps: Stamps | undefined, by: string, at: number) {
+  return {
+    created_at: stamps?.createdAt?.getTime() ?? at,
+    created_by: stamps?.createdBy ?? by,
+    modified_at: stamps?.modifiedAt?.getTime() ?? at,
+    modified_by: stamps?.modifiedBy ?? by,
+  };
+}
+
+/** A file that is overwritten keeps who made it, unless its deploy says otherwise. */
+async function stampCreation(tx: Tx, id: number, { createdAt, createdBy }: Stamps): Promise<void> {
+  if (createdAt === undefined && createdBy === undefined) return;
+  await tx
+    .updateTable('node')
+    .set({
+      ...(createdAt !== undefined && { created_at: createdAt.getTime() }),
+      ...(createdBy !== undefined && { created_by: createdBy }),
+    })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** What the blob of a file is by the algorithm, and the id of the file's row; undefined if there is no file. */
+export async function getChecksumOf(
+  db: Db,
+  repoId: number,
+  path: RepoPath,
+  algorithm: ChecksumAlgorithm,
+): Promise<{ readonly id: number; readonly hex: string | undefined } | undefined> {
+  const { parent, name } = splitPath(path);
+  const row = await db
+    .selectFrom('node')
+    .innerJoin('blob', 'blob.sha256', 'node.sha256')
+    .select(['node.id', 'blob.sha256', 'blob.sha1', 'blob.md5'])
+    .where('node.repo_id', '=', repoId)
+    .where('node.parent', '=', parent)
+    .where('node.name', '=', name)
+    .executeTakeFirst();
+  return row && { id: row.id, hex: row[algorithm] ?? undefined };
+}
+
+/** Notes what the client declared. */
+export async function setDeclared(tx: Tx, id: number, { sha1, md5 }: DeclaredChecksums): Promise<void> {
+  await tx
+    .updateTable('node')
+    .set({ ...(sha1 !== undefined && { original_sha1: sha1 }), ...(md5 !== undefined && { original_md5: md5 }) })
+    .where('id', '=', id)
+    .execute();
 }
 
 async function putVersion(

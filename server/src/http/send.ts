@@ -1,18 +1,17 @@
 /** Sends replies. One function answers assets, so no format can get conditional or range requests wrong. */
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { Reply } from '../core/protocol.ts';
+import type { AssetReply, PlainReply, Reply } from '../core/protocol.ts';
 import type { Asset, ByteRange } from '../core/repository.ts';
+import { attachmentHeader } from '../lib/content-disposition.ts';
 import type { Exchange } from './exchange.ts';
 import { parseRange } from './ranges.ts';
 
-type AssetReply = Extract<Reply, { asset: Asset }>;
-type PlainReply = Exclude<Reply, { asset: Asset }>;
-
-/** Sends the reply and resolves when its last byte is handed to the kernel. */
-export async function send(exchange: Exchange, reply: Reply): Promise<void> {
-  if ('asset' in reply) await sendAsset(exchange, reply);
-  else await sendPlain(exchange, reply);
+/** Sends the reply and resolves when its last byte is handed to the kernel; true if that completed a download. */
+export async function send(exchange: Exchange, reply: Reply): Promise<boolean> {
+  if ('asset' in reply) return sendAsset(exchange, reply);
+  await sendPlain(exchange, reply);
+  return false;
 }
 
 async function sendPlain(exchange: Exchange, reply: PlainReply): Promise<void> {
@@ -30,20 +29,33 @@ async function sendPlain(exchange: Exchange, reply: PlainReply): Promise<void> {
 /** Gathered to this before it is handed on, so that small pieces do not cost a packet each. */
 const PIECES_BYTES = 64 * 1024;
 
-async function sendPieces(exchange: Exchange, reply: PlainReply, pieces: AsyncIterable<string>): Promise<void> {
+async function sendPieces(
+  exchange: Exchange,
+  reply: PlainReply,
+  pieces: AsyncIterable<string | Buffer>,
+): Promise<void> {
   const { request, response, note } = exchange;
   response.statusCode = reply.status;
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value as string | string[]);
   if (request.method === 'HEAD') return end(response);
   note.sizeBytes = 0;
   let gathered = '';
+  const flush = async (chunk: Buffer) => {
+    note.sizeBytes = (note.sizeBytes ?? 0) + chunk.length;
+    if (chunk.length > 0) await write(response, chunk);
+  };
   for await (const piece of pieces) {
+    if (typeof piece !== 'string') {
+      await flush(Buffer.from(gathered));
+      gathered = '';
+      await flush(piece);
+      continue;
+    }
     gathered += piece;
     if (gathered.length < PIECES_BYTES) continue;
     const chunk = Buffer.from(gathered);
     gathered = '';
-    note.sizeBytes += chunk.length;
-    await write(response, chunk);
+    await flush(chunk);
   }
   const last = Buffer.from(gathered);
   note.sizeBytes += last.length;
@@ -58,31 +70,43 @@ function bodyOf(reply: PlainReply): readonly [Buffer, string | undefined] {
   return [reply.bytes ?? EMPTY, undefined];
 }
 
-async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<void> {
+async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<boolean> {
   const { request, response } = exchange;
   const { asset } = reply;
-  const etag = `"${reply.etag ?? asset.etag ?? asset.sha256}"`;
+  const tag = reply.etag ?? asset.etag ?? asset.sha256;
+  const etag = `"${tag}"`;
+  const isKnown = isUnchanged(request.headers['if-none-match'], etag) || isOlder(exchange, reply);
+  // Asked before any header is set: an answer that none of the bytes exist tells nothing else.
+  const ranges = reply.ranges && !isKnown ? rangesOf(exchange, etag, asset) : undefined;
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
-  response.setHeader('ETag', etag);
+  response.setHeader('ETag', reply.bareEtag ? tag : etag);
   if (reply.lastModified) response.setHeader('Last-Modified', asset.modifiedAt.toUTCString());
   if (reply.ranges) response.setHeader('Accept-Ranges', 'bytes');
-  if (isUnchanged(request.headers['if-none-match'], etag) || isOlder(exchange, reply)) {
+  if (reply.disposition) setDisposition(response, asset, reply.disposition);
+  if (isKnown) {
     response.statusCode = 304;
     await end(response);
-    return;
+    return false;
   }
-  const ranges = reply.ranges ? rangesOf(exchange, etag, asset.size) : undefined;
   response.setHeader('Content-Type', reply.mediaType ?? asset.mediaType);
-  if (reply.disposition) setAttachment(response, asset);
-  if (request.method === 'GET' && !ranges && reply.redirectable && (await redirected(response, asset))) return;
+  const isDownload = request.method === 'GET' && reply.uncounted !== true;
+  if (request.method === 'GET' && !ranges && reply.redirectable && (await redirected(response, asset)))
+    return isDownload;
   if (ranges && ranges.length > 1) await sendParts(exchange, asset, ranges);
   else await sendBytes(exchange, asset, ranges?.[0]);
+  // Of a file that is fetched in several parts, the last one counts.
+  const hasEnd = !ranges || ranges.some(({ end: last }) => last === asset.size - 1);
+  return isDownload && hasEnd && response.writableFinished;
 }
 
-function rangesOf({ request }: Exchange, etag: string, size: number): readonly ByteRange[] | undefined {
+/** The parts asked for, unless the client has parts of something else: it names them by the tag or by the time. */
+function rangesOf({ request }: Exchange, etag: string, asset: Asset): readonly ByteRange[] | undefined {
   const condition = request.headers['if-range'];
-  if (typeof condition === 'string' && condition !== etag) return undefined;
-  return parseRange(request.headers.range, size);
+  if (typeof condition === 'string' && condition !== etag && condition !== etag.slice(1, -1)) {
+    const modified = Math.floor(asset.modifiedAt.getTime() / 1000) * 1000;
+    if (Date.parse(condition) !== modified) return undefined;
+  }
+  return parseRange(request.headers.range, asset.size);
 }
 
 async function sendBytes(
@@ -146,20 +170,11 @@ async function redirected(response: ServerResponse, asset: Asset): Promise<boole
 }
 
 /** Bytes that strangers deployed must not become active content of this origin. */
-function setAttachment(response: ServerResponse, asset: Asset): void {
+function setDisposition(response: ServerResponse, asset: Asset, disposition: 'attachment' | 'inline'): void {
   const name = asset.path.slice(asset.path.lastIndexOf('/') + 1);
-  const ascii = name.replace(/[^\x20-\x7e]|["\\%]/g, '_');
-  response.setHeader(
-    'Content-Disposition',
-    `attachment; filename="${ascii}"; filename*=UTF-8''${encodeExtended(name)}`,
-  );
+  if (disposition === 'attachment') response.setHeader('Content-Disposition', attachmentHeader(name));
   response.setHeader('X-Artifactory-Filename', encodeURIComponent(name));
   response.setHeader('Content-Security-Policy', "sandbox; default-src 'none'; frame-ancestors 'none'");
-}
-
-/** RFC 8187: what encodeURIComponent leaves alone but the header's grammar does not. */
-function encodeExtended(name: string): string {
-  return encodeURIComponent(name).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** Clients send the tag quoted, bare, weak, in lists, or as `*`. */

@@ -5,6 +5,7 @@ import type { AddressInfo, BlockList, Socket } from 'node:net';
 import { AppError, STATUS } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
+import type { Asset } from '../core/repository.ts';
 import { parseTarget } from '../core/target.ts';
 import { type TraceStep, traced } from '../lib/trace.ts';
 import type { AccessLog } from './access-log.ts';
@@ -31,6 +32,8 @@ export interface ServerOptions {
   readonly maxConnections: number;
   readonly handlers: readonly Handler[];
   readonly accessLog: AccessLog;
+  /** Told of each file that a client has fetched to its end. */
+  onDownload?(asset: Asset, by: string): void;
   /** Told of errors that are bugs: the client got a bare 500. */
   onBug(error: unknown, exchange: { readonly requestId: string }): void;
   /** Told of each request that was answered with a refusal or found nothing, and why. */
@@ -192,7 +195,8 @@ export class HttpServer {
       const taken = call;
       const reply = await traced(steps, () => taken.run());
       finishBody(request, response, expects);
-      await send(exchange, reply);
+      const isDownload = await send(exchange, reply);
+      if (isDownload && 'asset' in reply) this.#options.onDownload?.(reply.asset, exchange.note.principal ?? '');
     } catch (error) {
       if (exchange) exchange.note.error = error;
       await this.#fail(error, { request, response, requestId, expects, exchange, call, steps });

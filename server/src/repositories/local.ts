@@ -204,6 +204,7 @@ export class LocalRepository implements LeafRepository {
     if (!file) return undefined;
     const { blobs } = this.#deps;
     return {
+      nodeId: file.nodeId,
       repo: this.key,
       path: file.path,
       size: file.size,
@@ -215,6 +216,7 @@ export class LocalRepository implements LeafRepository {
       sha256: file.sha256,
       package: file.package,
       etag: file.etag,
+      declared: { sha1: file.declaredSha1, md5: file.declaredMd5 },
       content: blobs.content(file),
       checksums: () => blobs.checksums(file),
     };

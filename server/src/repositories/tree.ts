@@ -2,13 +2,22 @@
 
 import { Landing } from '../blobs/landing.ts';
 import { AppError } from '../core/errors.ts';
-import { type Digest, joinPath, type Properties, type RepoKey, type RepoPath, type Sha256 } from '../core/ids.ts';
+import {
+  type ChecksumAlgorithm,
+  type Digest,
+  joinPath,
+  type Properties,
+  type RepoKey,
+  type RepoPath,
+  type Sha256,
+} from '../core/ids.ts';
 import type { Deposit, PackageVersion, PropertyValue, Tree, TreeFile, TreeNode } from '../core/repository.ts';
 import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
 import type { Tx } from '../db/database.ts';
 import {
   deleteNodes,
   ensureFolders,
+  getChecksumOf,
   getNode,
   getNodes,
   listChildNodes,
@@ -17,6 +26,7 @@ import {
   type NewFile,
   type NodeRow,
   putFiles,
+  setDeclared,
   touchNode,
 } from '../db/nodes.ts';
 import { listVersionsOf, listVersionsWith, renameVersion } from '../db/package-versions.ts';
@@ -162,6 +172,14 @@ export class TransactionTree implements Tree {
     this.#note('properties.changed', path);
   }
 
+  async declare(path: RepoPath, algorithm: ChecksumAlgorithm, hex: string): Promise<string | undefined> {
+    const { tx, repoId, access } = this.#deps;
+    access.require('deploy', path);
+    const actual = await getChecksumOf(tx, repoId, path, algorithm);
+    if (actual && actual.hex === hex && algorithm !== 'sha256') await setDeclared(tx, actual.id, { [algorithm]: hex });
+    return actual && (actual.hex ?? '');
+  }
+
   versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]> {
     return listVersionsOf(this.#deps.tx, this.#deps.repoId, packageName, sha256, limit);
   }
@@ -222,6 +240,8 @@ function newFile(path: RepoPath, deposit: Deposit): NewFile {
     package: deposit.package,
     etag: deposit.etag,
     properties: deposit.properties,
+    declared: deposit.declared,
+    stamps: deposit.stamps,
     version: deposit.version,
     build: deposit.build,
   };

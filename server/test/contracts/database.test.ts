@@ -55,6 +55,8 @@ function file(at: string, sha256: Sha256, more: Partial<NewFile> = {}): NewFile 
     package: undefined,
     etag: undefined,
     properties: undefined,
+    declared: undefined,
+    stamps: undefined,
     version: undefined,
     ...more,
   };

@@ -1,7 +1,7 @@
 /** Checksums a client says its bytes have, in Artifactory's headers. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { AppError } from '../core/errors.ts';
-import { clip } from '../core/ids.ts';
+import { AppError } from '../../core/errors.ts';
+import { clip } from '../../core/ids.ts';
 
 type Algorithm = 'sha256' | 'sha1' | 'md5';
 const LENGTHS: Readonly<Record<Algorithm, number>> = { sha256: 64, sha1: 40, md5: 32 };

@@ -1,0 +1,50 @@
+/** Deploying a file by what its bytes are, where the server has them already. */
+import { AppError, isAppError } from '../../core/errors.ts';
+import type { Properties } from '../../core/ids.ts';
+import type { Reply } from '../../core/protocol.ts';
+import type { Asset } from '../../core/repository.ts';
+import { claimedChecksums } from './claimed-checksums.ts';
+import type { ContentRequest } from './content-request.ts';
+import { deposit, isOn } from './deploy.ts';
+import { fileCreated } from './item-created.ts';
+
+/**
+ * Links the path to the bytes of a file that the caller may read. Whatever is wrong, the answer is the same: the client
+ * sends the bytes then, and learns nothing of files it may not read.
+ */
+export async function deployByChecksum(request: ContentRequest, properties: Properties): Promise<Reply> {
+  const { headers } = request.exchange.request;
+  if (isOn(headers['x-explode-archive']) || isOn(headers['x-explode-archive-atomic'])) {
+    throw new AppError('invalid', 'An archive cannot be deployed by checksum and unpacked in one request.');
+  }
+  const holder = await holderOf(request);
+  if (!holder) throw failed();
+  const { sha1, md5 } = claimedChecksums(headers);
+  const checksums = await holder.checksums();
+  // What the client says besides must be true as well.
+  if ((sha1 !== undefined && sha1 !== checksums.sha1) || (md5 !== undefined && md5 !== checksums.md5)) throw failed();
+  try {
+    const node = await deposit(request, holder, properties, { sha1, md5 });
+    return fileCreated(request, node, { checksums, declared: { sha1, md5 } });
+  } catch (error) {
+    if (isAppError(error) && error.detail['vanished'] === true) throw failed();
+    throw error;
+  }
+}
+
+async function holderOf(request: ContentRequest): Promise<Asset | undefined> {
+  try {
+    const { sha256, sha1 } = claimedChecksums(request.exchange.request.headers);
+    return await request.findHolder({ sha256, sha1 });
+  } catch (error) {
+    if (isAppError(error, 'invalid')) return undefined;
+    throw error;
+  }
+}
+
+function failed(): AppError {
+  return new AppError(
+    'not_found',
+    'Checksum deploy failed. No existing file with these checksums; send the file itself.',
+  );
+}

@@ -1,0 +1,52 @@
+/** One request of the content plane, once it is known which repository and which path it is about. */
+import type { Authentication } from '../../auth/authenticator.ts';
+import type { Format } from '../../core/format.ts';
+import { joinPath } from '../../core/ids.ts';
+import type { Reply } from '../../core/protocol.ts';
+import type { Asset, Repository } from '../../core/repository.ts';
+import type { Exchange } from '../../http/exchange.ts';
+import type { WantedBytes } from '../../repositories/holders.ts';
+import type { PlainPath } from './plain-path.ts';
+
+export interface ContentRequest {
+  readonly exchange: Exchange;
+  readonly caller: Authentication;
+  readonly repo: Repository;
+  readonly format: Format | undefined;
+  readonly plain: PlainPath;
+  readonly query: URLSearchParams;
+  /** How folders are shown: as pages for people, or as bare links. */
+  readonly style: 'page' | 'simple';
+  /** A file with these bytes, in any repository, that the caller may read. */
+  findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
+}
+
+/** The address of a path in a repository, as the client reaches it. */
+export function uriOf({ exchange, repo }: Pick<ContentRequest, 'exchange' | 'repo'>, path: string): string {
+  return `${exchange.origin}/artifactory/${encodePath(joinPath(repo.key, path))}`;
+}
+
+export function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
+}
+
+/**
+ * A JSON answer in the character set that clients of this plane are told of. What that lacks is escaped, so that the
+ * text reads the same as UTF-8.
+ */
+export function latinJson(
+  status: number,
+  mediaType: string,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Reply {
+  const text = JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return {
+    status,
+    bytes: Buffer.from(text),
+    headers: { 'Content-Type': `${mediaType};charset=ISO-8859-1`, ...headers },
+  };
+}

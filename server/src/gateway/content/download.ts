@@ -1,0 +1,80 @@
+/** Reading files, their checksums and their properties, and what stands for a file: folders, latest versions. */
+import { AppError } from '../../core/errors.ts';
+import { clip, joinPath, type Properties } from '../../core/ids.ts';
+import type { AssetReply, Reply } from '../../core/protocol.ts';
+import type { Asset } from '../../core/repository.ts';
+import { propertiesXml } from '../../lib/properties-xml.ts';
+import { type ContentRequest, encodePath } from './content-request.ts';
+import { folderReply } from './listing.ts';
+import { filtersOf, passes } from './matrix.ts';
+import { sidecarReply } from './sidecars.ts';
+
+/** Answers a GET or a HEAD. */
+export async function get(request: ContentRequest): Promise<Reply> {
+  const { repo, format, plain, exchange, query } = request;
+  const { path } = plain;
+  if (query.has('properties') || query.has('propertiesXml')) return propertiesReply(request);
+  if (!plain.folder && path !== '') {
+    const asset = await repo.get(path);
+    if (asset) return fileReply(await chosen(request, asset), request);
+    const kind = format?.classify(path);
+    if (kind?.kind === 'checksum') {
+      const of = await repo.get(kind.of);
+      if (of) return sidecarReply(exchange.request.method ?? 'GET', of, kind.algorithm, await fileReply(of, request));
+    }
+  }
+  const folder = await repo.folder(path);
+  if (folder && (path === '' || format?.classify(path).kind !== 'reserved')) return folderReply(request, folder);
+  throw notFound(request);
+}
+
+export function notFound({ repo, plain }: Pick<ContentRequest, 'repo' | 'plain'>): AppError {
+  return new AppError('not_found', `File not found.; Path: '${repo.key}:${clip(plain.path, 300)}'`);
+}
+
+/** The bytes of a file with all that verifies them. */
+export async function fileReply(asset: Asset, { repo, query }: ContentRequest): Promise<AssetReply> {
+  const { sha1, sha256, md5 } = await asset.checksums();
+  return {
+    asset,
+    etag: sha1,
+    bareEtag: true,
+    ranges: true,
+    lastModified: true,
+    disposition: repo.settings['archiveBrowsingEnabled'] === true ? 'inline' : 'attachment',
+    redirectable: true,
+    uncounted: isAsked(query, 'skipUpdateStats'),
+    headers: { 'X-Checksum-Sha1': sha1, 'X-Checksum-Sha256': sha256, 'X-Checksum-Md5': md5 },
+  };
+}
+
+/** The file, if its properties are those that the address asks for. */
+async function chosen(request: ContentRequest, asset: Asset): Promise<Asset> {
+  const filters = filtersOf(request.plain.parameters);
+  if (filters.length === 0 || passes(await request.repo.properties(asset.path), filters)) return asset;
+  throw notFound(request);
+}
+
+async function propertiesReply(request: ContentRequest): Promise<Reply> {
+  const { repo, plain, query, exchange } = request;
+  const { path } = plain;
+  if (!(await repo.get(path)) && !(await repo.folder(path))) throw notFound(request);
+  const wanted = (query.get('properties') ?? '').split(',').filter((key) => key !== '');
+  const entries = Object.entries(await repo.properties(path)).filter(
+    ([key]) => wanted.length === 0 || wanted.includes(key),
+  );
+  if (entries.length === 0) throw new AppError('not_found', 'No properties could be found.');
+  const properties: Properties = Object.fromEntries(entries);
+  if (query.has('propertiesXml')) {
+    return { status: 200, text: propertiesXml(properties), headers: { 'Content-Type': 'application/xml' } };
+  }
+  const uri = `${exchange.origin}/artifactory/api/storage/${encodePath(joinPath(repo.key, path))}`;
+  const headers = { 'Content-Type': 'application/vnd.org.jfrog.artifactory.storage.ItemProperties+json' };
+  return { status: 200, json: { properties, uri }, headers };
+}
+
+/** Whether a switch of the query is on: by its bare name, or by any value that does not deny it. */
+function isAsked(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name);
+  return value !== null && value !== 'false' && value !== '0';
+}

@@ -1,0 +1,144 @@
+/** The content plane: any file of any repository under its plain path, as the REST API of Artifactory has it. */
+import type { Authentication, Authenticator } from '../../auth/authenticator.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Format } from '../../core/format.ts';
+import { clip } from '../../core/ids.ts';
+import { nameOf, type Principal } from '../../core/principal.ts';
+import type { Reply } from '../../core/protocol.ts';
+import type { Asset, Repository } from '../../core/repository.ts';
+import type { Call, Exchange } from '../../http/exchange.ts';
+import type { RepositoryDirectory } from '../../repositories/directory.ts';
+import type { WantedBytes } from '../../repositories/holders.ts';
+import { refusalOfUnserved } from '../unserved.ts';
+import { type ContentRequest, latinJson } from './content-request.ts';
+import { remove } from './delete.ts';
+import { put } from './deploy.ts';
+import { get } from './download.ts';
+import { parsePlainPath } from './plain-path.ts';
+
+export interface ContentDeps {
+  readonly formats: readonly Format[];
+  readonly repositories: RepositoryDirectory;
+  readonly authenticator: Authenticator;
+  /** Brought up to date before a request asks for rights. */
+  readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
+  /** A file with these bytes, in any repository, that the caller may read. */
+  findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
+}
+
+const PREFIX = 'artifactory';
+const RESERVED = new Set(['api', 'webapp', 'ui']);
+/** Before the key of a repository: its folders are shown as pages, or as bare links. */
+const STYLES: Readonly<Record<string, ContentRequest['style']>> = { list: 'page', simple: 'simple' };
+
+/** Where in the path the repository's key stands, and how its folders are to be shown. */
+interface Addressed {
+  readonly key: string;
+  readonly depth: number;
+  readonly style: ContentRequest['style'];
+}
+
+export class ContentPlane {
+  readonly #deps: ContentDeps;
+  constructor(deps: ContentDeps) {
+    this.#deps = deps;
+  }
+
+  begin(exchange: Exchange): Call | undefined {
+    const [context, first = '', second = ''] = exchange.target.decoded.map(withoutParameters);
+    if (context !== PREFIX || first === '' || RESERVED.has(first)) return undefined;
+    exchange.note.area = 'content';
+    const style = Object.hasOwn(STYLES, first) && second !== '' ? STYLES[first] : undefined;
+    const addressed: Addressed = style ? { key: second, depth: 3, style } : { key: first, depth: 2, style: 'page' };
+    return new ContentCall(this.#deps, exchange, addressed);
+  }
+}
+
+function withoutParameters(segment: string): string {
+  return segment.split(';', 1)[0] ?? '';
+}
+
+class ContentCall implements Call {
+  readonly #deps: ContentDeps;
+  readonly #exchange: Exchange;
+  readonly #addressed: Addressed;
+
+  constructor(deps: ContentDeps, exchange: Exchange, addressed: Addressed) {
+    this.#deps = deps;
+    this.#exchange = exchange;
+    this.#addressed = addressed;
+  }
+
+  async run(): Promise<Reply> {
+    const { request, target, peer, note } = this.#exchange;
+    const { permissions, authenticator, formats } = this.#deps;
+    if (!permissions.isFresh) await permissions.refresh();
+    const caller = await authenticator.authenticate(request.headers, peer);
+    note.principal = nameOf(caller.principal);
+    const repo = this.#requireRepository(caller);
+    note.repo = repo.key;
+    const content: ContentRequest = {
+      exchange: this.#exchange,
+      caller,
+      repo,
+      format: formats.find(({ packageTypes }) => packageTypes.includes(repo.packageType)),
+      plain: parsePlainPath(target.segments.slice(this.#addressed.depth)),
+      query: new URLSearchParams(target.rawQuery),
+      style: this.#addressed.style,
+      findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
+    };
+    switch (request.method) {
+      case 'GET':
+      case 'HEAD':
+        return get(content);
+      case 'PUT':
+        return put(content);
+      case 'DELETE':
+        return remove(content);
+      default:
+        throw new AppError('not_supported', `The method ${clip(request.method ?? '')} is not supported for files.`, {
+          headers: { Allow: 'GET, HEAD, PUT, DELETE' },
+        });
+    }
+  }
+
+  fail(error: AppError, status: number): Reply {
+    // What the client says of the bytes and the bytes themselves are in conflict, in Artifactory's words.
+    const shown = error.detail['mismatch'] ? 409 : status;
+    const headers = {
+      ...(error.detail['headers'] as Record<string, string> | undefined),
+      ...(shown === 401 && { 'WWW-Authenticate': 'Basic realm="Artifactory Realm"' }),
+    };
+    if (error.code === 'range') return { status: shown, headers };
+    return latinJson(shown, 'application/json', { errors: [{ status: shown, message: error.message }] }, headers);
+  }
+
+  #requireRepository({ principal, authenticated }: Authentication): Repository {
+    const { key } = this.#addressed;
+    const { repositories } = this.#deps;
+    const isDeploy = this.#exchange.request.method === 'PUT';
+    const repo = repositories.get(key, principal) ?? (isDeploy ? this.#deploymentTarget(principal) : undefined);
+    if (repo) return repo;
+    if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
+    const method = this.#exchange.request.method ?? 'GET';
+    const unserved = refusalOfUnserved(repositories, key, { principal, method });
+    if (unserved) throw unserved;
+    throw new AppError(
+      'not_found',
+      `Failed to find the repository '${clip(key)}' specified in the request: there is none, or you may not use it.`,
+    );
+  }
+
+  /** What is deployed to a virtual repository goes to the local one that its settings name. */
+  #deploymentTarget(principal: Principal): Repository | undefined {
+    const { key } = this.#addressed;
+    const { repositories } = this.#deps;
+    const cached = key.endsWith('-cache') && repositories.describe(key.slice(0, -'-cache'.length), principal);
+    if (cached && cached.rclass === 'remote') {
+      throw new AppError('not_found', `Could not find a local repository named ${clip(key)} to deploy to.`);
+    }
+    const described = repositories.describe(key, principal);
+    const target = described?.rclass === 'virtual' ? described.config['defaultDeploymentRepo'] : undefined;
+    return typeof target === 'string' && target !== '' ? repositories.get(target, principal) : undefined;
+  }
+}
