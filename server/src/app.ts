@@ -288,6 +288,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         repositories,
         authenticator,
         permissions,
+        archives: config.archives,
         findHolder: (principal, wanted) => findHolder(core, principal, wanted),
       }),
     ],

@@ -50,6 +50,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   { library: /^@(aws-sdk|smithy)\//, homes: ['blobs/drivers/s3-bucket.ts'] },
   { library: /^jose($|\/)/, homes: ['auth/'] },
   { library: /^commander$/, homes: ['cli/', 'main.ts'] },
+  { library: /^(yauzl|yazl|tar-stream)$/, homes: ['lib/archives/'] },
   { library: /^js-yaml$/, homes: ['config/', 'formats/'] },
 ];
 

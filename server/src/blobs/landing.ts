@@ -4,7 +4,7 @@
  */
 import { AppError } from '../core/errors.ts';
 import type { Digest, Sha256 } from '../core/ids.ts';
-import type { Landed } from '../core/repository.ts';
+import type { Content, Landed } from '../core/repository.ts';
 import {
   addAlias,
   adoptObject,
@@ -21,6 +21,7 @@ import {
 import type { Database, Tx } from '../db/database.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import type { BlobDriver, Stage } from './driver.ts';
+import { inlineContent } from './inline-content.ts';
 import type { Soundness } from './soundness.ts';
 
 /** The blob that the landed bytes were found equal to has been collected meanwhile: place the bytes and try again. */
@@ -113,6 +114,20 @@ export class Landing implements Landed {
       await noted;
     }
     this.#state = 'placed';
+  }
+
+  async content(): Promise<Content> {
+    const { held, size } = this.#bytes;
+    if (held.buffer) return inlineContent(held.buffer);
+    // The blob that is there already could be collected meanwhile: these bytes get an object of their own.
+    await this.place();
+    const key = this.#storeKey as string;
+    const { driver } = this.#deps;
+    return {
+      size,
+      open: (range) => driver.open(key, range),
+      pump: (range, write) => driver.pump(key, range, write),
+    };
   }
 
   /** Gives the bytes their row, in the transaction that names them. Throws BlobVanished to be placed first. */

@@ -1,15 +1,16 @@
 /** The content-addressed store: bytes come in once, verified; they are read by their rows. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { drain, isRequest } from '../core/bodies.ts';
 import { AppError } from '../core/errors.ts';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
-import type { ByteRange, Content, StoreOptions } from '../core/repository.ts';
+import type { Content, StoreOptions } from '../core/repository.ts';
 import { setChecksums } from '../db/blobs.ts';
 import type { Database, Tx } from '../db/database.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import { type HashAlgorithm, Hashes } from '../lib/hashes.ts';
 import { singleflight } from '../lib/singleflight.ts';
 import type { BlobDriver, Stage } from './driver.ts';
+import { inlineContent } from './inline-content.ts';
 import { type Held, Landing } from './landing.ts';
 import { Soundness } from './soundness.ts';
 
@@ -156,14 +157,4 @@ function requireKey({ sha256, storeKey }: StoredBlob): string {
 function algorithmsFor(options: StoreOptions): HashAlgorithm[] {
   const named = Object.keys(options.expected ?? {}) as HashAlgorithm[];
   return options.allChecksums ? ['sha256', 'sha1', 'md5', ...named] : ['sha256', ...named];
-}
-
-function inlineContent(bytes: Buffer): Content {
-  const slice = (range?: ByteRange) => (range ? bytes.subarray(range.start, range.end + 1) : bytes);
-  return {
-    size: bytes.length,
-    inline: bytes,
-    open: async (range) => Readable.from([slice(range)]),
-    pump: (range, write) => write(slice(range)),
-  };
 }

@@ -1,5 +1,6 @@
 /** Everything that can be set before the start, as one value. */
 import { z } from 'zod';
+import { archivesSection } from './archives.ts';
 import { dataSection } from './data.ts';
 import { databaseSection } from './database.ts';
 import { dockerSection } from './docker.ts';
@@ -19,6 +20,7 @@ export const SECTIONS = {
   database: databaseSection.prefault({}).describe('Where metadata is kept.'),
   storage: storageSection.prefault({}).describe('Where the bytes of artifacts are kept.'),
   uploads: uploadsSection.prefault({}).describe('Resumable uploads.'),
+  archives: archivesSection.prefault({}).describe('Archives: unpacked, looked into, and made of folders.'),
   sweep: sweepSection.prefault({}).describe('Removing bytes that nothing names any more.'),
   docker: dockerSection.prefault({}).describe('Docker and OCI registries.'),
   security: securitySection.prefault({}).describe('Who gets in.'),

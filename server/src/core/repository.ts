@@ -61,6 +61,8 @@ export interface Landed {
   /** Where they were computed in the same pass. */
   readonly sha1: string | undefined;
   readonly md5: string | undefined;
+  /** How the bytes are read while nothing names them: not for longer than they may stay so. */
+  content(): Promise<Content>;
   discard(): Promise<void>;
 }
 

@@ -5,7 +5,8 @@ import type { Reply } from '../../core/protocol.ts';
 import type { Asset } from '../../core/repository.ts';
 import { claimedChecksums } from './claimed-checksums.ts';
 import type { ContentRequest } from './content-request.ts';
-import { deposit, isOn } from './deploy.ts';
+import { isOn } from './deploy-rules.ts';
+import { deposit } from './deposit.ts';
 import { fileCreated } from './item-created.ts';
 
 /**

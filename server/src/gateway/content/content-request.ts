@@ -6,6 +6,8 @@ import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
+import type { EntryLimits } from './archive-entry.ts';
+import type { ExplodeLimits } from './explode.ts';
 import type { PlainPath } from './plain-path.ts';
 
 export interface ContentRequest {
@@ -17,6 +19,7 @@ export interface ContentRequest {
   readonly query: URLSearchParams;
   /** How folders are shown: as pages for people, or as bare links. */
   readonly style: 'page' | 'simple';
+  readonly archives: ExplodeLimits & EntryLimits;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
 }

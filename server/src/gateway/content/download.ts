@@ -4,6 +4,7 @@ import { clip, joinPath, type Properties } from '../../core/ids.ts';
 import type { AssetReply, Reply } from '../../core/protocol.ts';
 import type { Asset } from '../../core/repository.ts';
 import { propertiesXml } from '../../lib/properties-xml.ts';
+import { entryReply } from './archive-entry.ts';
 import { type ContentRequest, encodePath } from './content-request.ts';
 import { folderReply } from './listing.ts';
 import { filtersOf, passes } from './matrix.ts';
@@ -22,6 +23,8 @@ export async function get(request: ContentRequest): Promise<Reply> {
       const of = await repo.get(kind.of);
       if (of) return sidecarReply(exchange.request.method ?? 'GET', of, kind.algorithm, await fileReply(of, request));
     }
+    const entry = path.includes('!/') ? await entryReply(request) : undefined;
+    if (entry) return entry;
   }
   const folder = await repo.folder(path);
   if (folder && (path === '' || format?.classify(path).kind !== 'reserved')) return folderReply(request, folder);

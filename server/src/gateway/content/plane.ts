@@ -22,6 +22,7 @@ export interface ContentDeps {
   readonly authenticator: Authenticator;
   /** Brought up to date before a request asks for rights. */
   readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
+  readonly archives: ContentRequest['archives'];
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
 }
@@ -85,6 +86,7 @@ class ContentCall implements Call {
       plain: parsePlainPath(target.segments.slice(this.#addressed.depth)),
       query: new URLSearchParams(target.rawQuery),
       style: this.#addressed.style,
+      archives: this.#deps.archives,
       findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
     };
     switch (request.method) {
