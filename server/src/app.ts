@@ -12,11 +12,13 @@ import { openSecrets, parseMasterKey } from './auth/secrets.ts';
 import { SigningKeys } from './auth/signing-keys.ts';
 import { LoginThrottle } from './auth/throttle.ts';
 import { openInstanceId, Tokens } from './auth/tokens.ts';
+import { UploadTokens } from './auth/upload-tokens.ts';
 import { completeChecksums } from './blobs/complete-checksums.ts';
 import type { BlobDriver } from './blobs/driver.ts';
 import { openFsDriver } from './blobs/drivers/fs.ts';
 import { openS3Driver } from './blobs/drivers/s3.ts';
 import { removeLeftovers } from './blobs/leftovers.ts';
+import { MultipartUploads } from './blobs/multipart.ts';
 import { BlobStore } from './blobs/store.ts';
 import { type SweepResult, sweep } from './blobs/sweep.ts';
 import { UploadSessions } from './blobs/uploads.ts';
@@ -27,6 +29,7 @@ import { addressRanges } from './config/fields.ts';
 import type { Config } from './config/load.ts';
 import { AppError } from './core/errors.ts';
 import type { RepoKey } from './core/ids.ts';
+import { nameOf } from './core/principal.ts';
 import type { Database, Tx } from './db/database.ts';
 import { openSqlite } from './db/dialects/sqlite.ts';
 import { migrate } from './db/migrate.ts';
@@ -96,6 +99,7 @@ export async function openCore(config: Config, log: Log) {
       ttlMs: config.storage.redirectTtlMs,
     },
   });
+  const multiparts = new MultipartUploads(blobs, config.uploads);
   const uploads = new UploadSessions(blobs, { maxPerPrincipal: config.uploads.maxPerPrincipal });
   let classOf: RepositoryDirectory['classOf'] = () => undefined;
   const permissions = new PermissionIndex(
@@ -157,6 +161,8 @@ export async function openCore(config: Config, log: Log) {
     authenticator,
     blobs,
     uploads,
+    multiparts,
+    uploadTokens: new UploadTokens(secrets),
     permissions,
     repositories,
     formats,
@@ -250,6 +256,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     sweepNow: background.sweepNow,
     buildOrders: background.buildOrders,
     relocateFile: relocateFileOf(core),
+    enqueueAssembly: background.enqueueAssembly,
     anonymousAccess: config.security.anonymousAccess,
     hideUnauthorized: config.security.hideUnauthorized,
     configuredOrigin: config.http.baseUrl,
@@ -290,6 +297,10 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         permissions,
         archives: config.archives,
         findHolder: (principal, wanted) => findHolder(core, principal, wanted),
+        async uploaded(principal, token) {
+          const id = core.uploadTokens.readResult(token);
+          return id === undefined ? undefined : core.multiparts.uploaded(id, nameOf(principal));
+        },
       }),
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
@@ -402,12 +413,21 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
       completeChecksums(core.blobs, { olderThanMs: CHECKSUM_DELAY_MS, proceed: proceed(context) }),
   };
   const ofBuilds = buildJobs(core);
+  const assemblyJob: JobDefinition<{ id: string }> = {
+    name: 'multipart',
+    payload: z.strictObject({ id: z.string() }),
+    maxAttempts: 5,
+    leaseMs: 60_000,
+    dedupe: ({ id }) => id,
+    run: ({ id }, context) => core.multiparts.assemble(id, { signal: context.signal, alive: proceed(context) }),
+  };
   const queue = new Queue([
     sweepJob,
     upkeepJob,
     checksumJob,
     ofBuilds.rename as JobDefinition<unknown>,
     ofBuilds.discard as JobDefinition<unknown>,
+    assemblyJob as JobDefinition<unknown>,
     core.retention.job as JobDefinition<unknown>,
   ]);
   core.retention.start(queue);
@@ -446,6 +466,8 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
       rename: (order: RenameOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.rename, order)),
       discard: (order: DiscardOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.discard, order)),
     },
+    /** Has the parts of an upload put together. */
+    enqueueAssembly: (tx: Tx, id: string) => queue.enqueue(tx, assemblyJob, { id }),
     async stop() {
       clearInterval(timer);
       await scheduling.catch(() => undefined);

@@ -27,6 +27,7 @@ import { type SystemDeps, systemRoutes } from './system.ts';
 import { type ConfigurationDeps, configurationRoutes } from './system-configuration.ts';
 import { type FactsDeps, factRoutes } from './system-facts.ts';
 import { type TokenDeps, tokenRoutes } from './tokens.ts';
+import { type UploadRouteDeps, uploadRoutes } from './uploads.ts';
 import { type UserDeps, userRoutes } from './users.ts';
 
 export type ApiDeps = SystemDeps &
@@ -45,7 +46,8 @@ export type ApiDeps = SystemDeps &
   StorageSummaryDeps &
   BuildRemovalDeps &
   BuildPromotionDeps &
-  EncryptedPasswordDeps & {
+  EncryptedPasswordDeps &
+  UploadRouteDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
     readonly anonymousAccess: boolean;
@@ -143,6 +145,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...buildPromotionRoutes(deps),
     ...platformRoutes(),
     ...encryptedPasswordRoutes(deps),
+    ...uploadRoutes(deps),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Removes what uploads that nobody finished leave behind. */
 import type { Database } from '../db/database.ts';
+import { deleteMultipart, listParts, listStaleMultiparts } from '../db/multipart-uploads.ts';
 import { deleteUpload, listStaleUploads, usedStages } from '../db/uploads.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import type { BlobDriver } from './driver.ts';
@@ -21,7 +22,7 @@ export async function removeLeftovers(
   deps: { readonly database: Database; readonly driver: BlobDriver },
   options: LeftoverOptions,
 ): Promise<{ uploads: number; stages: number }> {
-  const uploads = await expireUploads(deps, options);
+  const uploads = (await expireUploads(deps, options)) + (await expireMultiparts(deps, options));
   const stages = await removeOrphanStages(deps, options);
   return { uploads, stages };
 }
@@ -42,6 +43,24 @@ async function expireUploads(
       if (stageId !== '') await driver.removeStage(stageId);
       crashpoint('leftover.stage-removed');
       await database.transaction((tx) => deleteUpload(tx, id), { durable: false });
+      removed += 1;
+    }
+  }
+}
+
+/** Uploads in parts; what has come of a finished one is looked at by the sweep. */
+async function expireMultiparts(
+  { database, driver }: { readonly database: Database; readonly driver: BlobDriver },
+  options: LeftoverOptions,
+): Promise<number> {
+  let removed = 0;
+  for (;;) {
+    await options.proceed();
+    const stale = await database.read((db) => listStaleMultiparts(db, Date.now() - options.expireMs, BATCH));
+    if (stale.length === 0) return removed;
+    for (const id of stale) {
+      for (const { stageId } of await database.read((db) => listParts(db, id))) await driver.removeStage(stageId);
+      await database.transaction((tx) => deleteMultipart(tx, id), { durable: false });
       removed += 1;
     }
   }

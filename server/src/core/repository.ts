@@ -75,6 +75,11 @@ export interface StoreOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Bytes that an upload in parts ended with, for whoever made it. */
+export interface UploadedBytes extends Checksums {
+  readonly size: number;
+}
+
 /** When and by whom a file was made and changed, as another server knew it. */
 export interface Stamps {
   readonly createdAt?: Date;
@@ -85,8 +90,11 @@ export interface Stamps {
 
 /** One file to be put at a path in a change. */
 export interface Deposit {
-  /** Landed bytes, or a file the caller was allowed to find (mount, copy): knowing a digest is not enough. */
-  readonly content: Landed | Asset | TreeFile;
+  /**
+   * Landed bytes, a file the caller was allowed to find (mount, copy), or bytes it uploaded before: knowing a digest is
+   * not enough.
+   */
+  readonly content: Landed | Asset | TreeFile | UploadedBytes;
   readonly mediaType: string;
   readonly package?: string;
   readonly etag?: string;

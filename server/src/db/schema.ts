@@ -15,6 +15,8 @@ export interface Schema {
   blob_review: BlobReviewTable;
   object_trash: ObjectTrashTable;
   upload: UploadTable;
+  multipart_upload: MultipartUploadTable;
+  multipart_part: MultipartPartTable;
   event: EventTable;
   cursor: CursorTable;
   job: JobTable;
@@ -141,6 +143,34 @@ export interface UploadTable {
   digest: string | null;
   created_at: number;
   touched_at: number;
+}
+
+/** An upload of one file in parts that may come in any order. */
+export interface MultipartUploadTable {
+  id: string;
+  repo: string;
+  path: string;
+  /** Who began it, and alone may deploy what comes of it. */
+  principal: string;
+  /** No part may be larger. */
+  part_bytes: number;
+  state: 'parts' | 'queued' | 'processing' | 'finished' | 'interrupted' | 'failed' | 'aborted';
+  /** What the client says the whole is. */
+  sha1: string | null;
+  /** What the whole is. */
+  sha256: string | null;
+  /** Percent of the bytes that are put together. */
+  progress: number;
+  error: string | null;
+  created_at: number;
+  touched_at: number;
+}
+
+export interface MultipartPartTable {
+  upload_id: string;
+  number: number;
+  stage_id: string;
+  size: number;
 }
 
 export interface EventTable {

@@ -116,5 +116,6 @@ export async function listStaleUploads(
 export async function usedStages(db: Db, stageIds: readonly string[]): Promise<Set<string>> {
   if (stageIds.length === 0) return new Set();
   const rows = await db.selectFrom('upload').select('stage_id').where('stage_id', 'in', stageIds).execute();
-  return new Set(rows.map((row) => row.stage_id));
+  const parts = await db.selectFrom('multipart_part').select('stage_id').where('stage_id', 'in', stageIds).execute();
+  return new Set([...rows, ...parts].map((row) => row.stage_id));
 }

@@ -153,8 +153,9 @@ for (const storage of ['sqlite-fs', 'postgres-s3'] as const) {
 
 it('has a case for every named point', () => {
   const tried = new Set<string>(['migration.applied', 'migration.recorded', ...CASES.map(({ point }) => point)]);
+  // Those of uploads in parts have cases of their own, in multipart.test.ts.
   assert.deepEqual(
-    CRASHPOINTS.filter((point) => !tried.has(point)),
+    CRASHPOINTS.filter((point) => !tried.has(point) && !point.startsWith('multipart.')),
     [],
   );
 });

@@ -18,14 +18,16 @@ export async function deployByChecksum(request: ContentRequest, properties: Prop
   if (isOn(headers['x-explode-archive']) || isOn(headers['x-explode-archive-atomic'])) {
     throw new AppError('invalid', 'An archive cannot be deployed by checksum and unpacked in one request.');
   }
-  const holder = await holderOf(request);
-  if (!holder) throw failed();
-  const { sha1, md5 } = claimedChecksums(headers);
-  const checksums = await holder.checksums();
+  const token = headers['x-checksum-deploy-token'];
+  const found = typeof token === 'string' ? await request.uploaded(token) : await holderOf(request);
+  if (!found) throw failed();
+  const { sha256, sha1, md5 } = claimsOf(request);
+  const checksums = 'checksums' in found ? await found.checksums() : found;
   // What the client says besides must be true as well.
+  if (sha256 !== undefined && sha256 !== checksums.sha256) throw failed();
   if ((sha1 !== undefined && sha1 !== checksums.sha1) || (md5 !== undefined && md5 !== checksums.md5)) throw failed();
   try {
-    const node = await deposit(request, holder, properties, { sha1, md5 });
+    const node = await deposit(request, found, properties, { sha1, md5 });
     return fileCreated(request, node, { checksums, declared: { sha1, md5 } });
   } catch (error) {
     if (isAppError(error) && error.detail['vanished'] === true) throw failed();
@@ -34,11 +36,15 @@ export async function deployByChecksum(request: ContentRequest, properties: Prop
 }
 
 async function holderOf(request: ContentRequest): Promise<Asset | undefined> {
+  const { sha256, sha1 } = claimsOf(request);
+  return request.findHolder({ sha256, sha1 });
+}
+
+function claimsOf({ exchange }: ContentRequest): ReturnType<typeof claimedChecksums> {
   try {
-    const { sha256, sha1 } = claimedChecksums(request.exchange.request.headers);
-    return await request.findHolder({ sha256, sha1 });
+    return claimedChecksums(exchange.request.headers);
   } catch (error) {
-    if (isAppError(error, 'invalid')) return undefined;
+    if (isAppError(error, 'invalid')) throw failed();
     throw error;
   }
 }

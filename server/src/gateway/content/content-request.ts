@@ -3,7 +3,7 @@ import type { Authentication } from '../../auth/authenticator.ts';
 import type { Format } from '../../core/format.ts';
 import { joinPath } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
-import type { Asset, Repository } from '../../core/repository.ts';
+import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
 import type { EntryLimits } from './archive-entry.ts';
@@ -22,6 +22,8 @@ export interface ContentRequest {
   readonly archives: ExplodeLimits & EntryLimits;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
+  /** What the caller uploaded in parts, by the token for it. */
+  uploaded(token: string): Promise<UploadedBytes | undefined>;
 }
 
 /** The address of a path in a repository, as the client reaches it. */

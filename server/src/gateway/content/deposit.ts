@@ -1,6 +1,6 @@
 /** Naming bytes that are stored already. */
 import type { Properties } from '../../core/ids.ts';
-import type { Asset, Deposit, Landed, TreeNode } from '../../core/repository.ts';
+import type { Asset, Deposit, Landed, TreeNode, UploadedBytes } from '../../core/repository.ts';
 import type { ContentRequest } from './content-request.ts';
 import { explained } from './deploy-rules.ts';
 import { mediaTypeOf } from './media-types.ts';
@@ -9,7 +9,7 @@ import { stampsOf } from './stamps.ts';
 /** Names the bytes at the path of the request, with the properties if the caller may set any. */
 export async function deposit(
   request: ContentRequest,
-  content: Landed | Asset,
+  content: Landed | Asset | UploadedBytes,
   properties: Properties,
   declared: NonNullable<Deposit['declared']>,
 ): Promise<TreeNode> {

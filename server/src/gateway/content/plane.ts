@@ -5,7 +5,7 @@ import type { Format } from '../../core/format.ts';
 import { clip } from '../../core/ids.ts';
 import { nameOf, type Principal } from '../../core/principal.ts';
 import type { Reply } from '../../core/protocol.ts';
-import type { Asset, Repository } from '../../core/repository.ts';
+import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Call, Exchange } from '../../http/exchange.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
@@ -25,6 +25,8 @@ export interface ContentDeps {
   readonly archives: ContentRequest['archives'];
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
+  /** What the caller uploaded in parts, by the token for it. */
+  uploaded(principal: Principal, token: string): Promise<UploadedBytes | undefined>;
 }
 
 const PREFIX = 'artifactory';
@@ -87,6 +89,7 @@ class ContentCall implements Call {
       query: new URLSearchParams(target.rawQuery),
       style: this.#addressed.style,
       archives: this.#deps.archives,
+      uploaded: (token) => this.#deps.uploaded(caller.principal, token),
       findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
     };
     switch (request.method) {
