@@ -49,6 +49,7 @@ import { Worker } from './jobs/worker.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
+import { FolderArchives } from './repositories/folder-archive.ts';
 import { findHolder } from './repositories/holders.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
 import { Retention } from './repositories/retention.ts';
@@ -148,7 +149,6 @@ export async function openCore(config: Config, log: Log) {
   return {
     config,
     dataDir,
-    instanceId,
     /** Names of the migrations that were missing and are applied now. */
     migrated,
     database,
@@ -163,6 +163,7 @@ export async function openCore(config: Config, log: Log) {
     uploads,
     multiparts,
     uploadTokens: new UploadTokens(secrets),
+    folderArchives: new FolderArchives(config.archives.download),
     permissions,
     repositories,
     formats,
@@ -296,6 +297,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         authenticator,
         permissions,
         archives: config.archives,
+        folderArchives: core.folderArchives,
         findHolder: (principal, wanted) => findHolder(core, principal, wanted),
         async uploaded(principal, token) {
           const id = core.uploadTokens.readResult(token);

@@ -5,6 +5,7 @@ import { ANONYMOUS, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
+import { type ArchiveDownloadDeps, archiveDownloadRoutes } from './archive-download.ts';
 import { type AuditDeps, auditRoutes } from './audit.ts';
 import { type BuildPromotionDeps, buildPromotionRoutes } from './build-promotion.ts';
 import { type BuildRemovalDeps, buildRemovalRoutes } from './build-removal.ts';
@@ -47,7 +48,8 @@ export type ApiDeps = SystemDeps &
   BuildRemovalDeps &
   BuildPromotionDeps &
   EncryptedPasswordDeps &
-  UploadRouteDeps & {
+  UploadRouteDeps &
+  ArchiveDownloadDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
     readonly anonymousAccess: boolean;
@@ -146,6 +148,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...platformRoutes(),
     ...encryptedPasswordRoutes(deps),
     ...uploadRoutes(deps),
+    ...archiveDownloadRoutes(deps),
   ];
 }
 

@@ -5,6 +5,7 @@ import { joinPath } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
 import type { EntryLimits } from './archive-entry.ts';
 import type { ExplodeLimits } from './explode.ts';
@@ -20,6 +21,7 @@ export interface ContentRequest {
   /** How folders are shown: as pages for people, or as bare links. */
   readonly style: 'page' | 'simple';
   readonly archives: ExplodeLimits & EntryLimits;
+  readonly folderArchives: FolderArchives;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
   /** What the caller uploaded in parts, by the token for it. */

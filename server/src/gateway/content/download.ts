@@ -12,7 +12,7 @@ import { sidecarReply } from './sidecars.ts';
 
 /** Answers a GET or a HEAD. */
 export async function get(request: ContentRequest): Promise<Reply> {
-  const { repo, format, plain, exchange, query } = request;
+  const { repo, format, plain, exchange, query, caller } = request;
   const { path } = plain;
   if (query.has('properties') || query.has('propertiesXml')) return propertiesReply(request);
   if (!plain.folder && path !== '') {
@@ -27,6 +27,11 @@ export async function get(request: ContentRequest): Promise<Reply> {
     if (entry) return entry;
   }
   const folder = await repo.folder(path);
+  const type = query.get('archiveType');
+  if (folder && type !== null) {
+    const withChecksums = isAsked(query, 'includeChecksumFiles');
+    return request.folderArchives.reply(repo, path, { type, withChecksums, authenticated: caller.authenticated });
+  }
   if (folder && (path === '' || format?.classify(path).kind !== 'reserved')) return folderReply(request, folder);
   throw notFound(request);
 }

@@ -8,6 +8,7 @@ import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Call, Exchange } from '../../http/exchange.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
+import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
 import { refusalOfUnserved } from '../unserved.ts';
 import { type ContentRequest, latinJson } from './content-request.ts';
@@ -23,6 +24,7 @@ export interface ContentDeps {
   /** Brought up to date before a request asks for rights. */
   readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
   readonly archives: ContentRequest['archives'];
+  readonly folderArchives: FolderArchives;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
   /** What the caller uploaded in parts, by the token for it. */
@@ -89,6 +91,7 @@ class ContentCall implements Call {
       query: new URLSearchParams(target.rawQuery),
       style: this.#addressed.style,
       archives: this.#deps.archives,
+      folderArchives: this.#deps.folderArchives,
       uploaded: (token) => this.#deps.uploaded(caller.principal, token),
       findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
     };
