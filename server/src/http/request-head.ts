@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { AppError } from '../core/errors.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+/** Spoken by WebDAV clients, about files only. */
+const DAV_METHODS = ['PROPFIND', 'MKCOL', 'MOVE', 'COPY'];
 /** Headers beyond this are refused; Node drops those beyond twice as many. */
 export const MAX_HEADERS = 100;
 /** Bodies of requests that have no use for one are dropped up to this size. */
@@ -33,7 +35,7 @@ export function checkHead(request: IncomingMessage): void {
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') {
     throw new AppError('expectation_failed', 'Only "Expect: 100-continue" is understood.', { closes: true });
   }
-  if (!METHODS.includes(method)) {
+  if (!METHODS.includes(method) && !DAV_METHODS.includes(method)) {
     throw new AppError('not_supported', 'This method is not supported.', { headers: { Allow: ALLOW } });
   }
   if ((method === 'GET' || method === 'HEAD') && Number(headers['content-length'] ?? 0) > MAX_IDLE_BODY) {

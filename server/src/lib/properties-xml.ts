@@ -1,4 +1,5 @@
 /** Properties as XML, an element for each value, as Artifactory's API offers them beside JSON. */
+import { escapeXml } from './xml-text.ts';
 
 const NAME = /^[\p{L}_][\p{L}\p{N}._-]*$/u;
 
@@ -14,11 +15,4 @@ export function propertiesXml(properties: Readonly<Record<string, readonly strin
 function elementName(key: string): string {
   const name = key.replace(/[^\p{L}\p{N}._-]/gu, (char) => `_x${(char.codePointAt(0) ?? 0).toString(16)}_`);
   return /^[\p{L}_]/u.test(name) ? name : `_${name}`;
-}
-
-function escapeXml(text: string): string {
-  // What XML cannot hold at all is left out.
-  return text
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '')
-    .replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }

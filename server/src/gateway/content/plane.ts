@@ -16,6 +16,7 @@ import { remove } from './delete.ts';
 import { put } from './deploy.ts';
 import { get } from './download.ts';
 import { parsePlainPath } from './plain-path.ts';
+import { METHODS, makeCollection, options, propfind } from './webdav.ts';
 
 export interface ContentDeps {
   readonly formats: readonly Format[];
@@ -77,6 +78,7 @@ class ContentCall implements Call {
   async run(): Promise<Reply> {
     const { request, target, peer, note } = this.#exchange;
     const { permissions, authenticator, formats } = this.#deps;
+    if (request.method === 'OPTIONS') return options();
     if (!permissions.isFresh) await permissions.refresh();
     const caller = await authenticator.authenticate(request.headers, peer);
     note.principal = nameOf(caller.principal);
@@ -103,9 +105,13 @@ class ContentCall implements Call {
         return put(content);
       case 'DELETE':
         return remove(content);
+      case 'PROPFIND':
+        return propfind(content);
+      case 'MKCOL':
+        return makeCollection(content);
       default:
         throw new AppError('not_supported', `The method ${clip(request.method ?? '')} is not supported for files.`, {
-          headers: { Allow: 'GET, HEAD, PUT, DELETE' },
+          headers: { Allow: METHODS },
         });
     }
   }

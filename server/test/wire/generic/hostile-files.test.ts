@@ -224,17 +224,26 @@ const ROWS: readonly Row[] = [
   },
   {
     id: 'G16',
-    name: 'WebDAV, which is not spoken here',
-    attacks: () =>
-      ['PROPFIND', 'MKCOL', 'MOVE', 'COPY', 'LOCK', 'PROPPATCH', 'SEARCH'].map((method) => ({
+    name: 'WebDAV without end, with document types, and of what is not spoken here',
+    attacks: async ({ admin }) => {
+      await admin.request('PUT', `${FILES}/dav/file`, { body: 'x' });
+      const body = '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>';
+      const send = (method: string, headers: Readonly<Record<string, string>>, sent: string | Buffer = '') => ({
         method,
-        path: `${FILES}/a`,
-        options: {
-          headers: { depth: 'infinity', destination: `${FILES}/b` },
-          body: '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
-        },
-      })),
-    status: [405, 400, 403],
+        path: `${FILES}/dav`,
+        options: { headers, body: sent },
+      });
+      return [
+        ...['infinity', '', '2', '-1', 'x'].map((depth) => send('PROPFIND', { depth })),
+        send('PROPFIND', { depth: '1' }, body),
+        send('PROPFIND', { depth: '1' }, 'nonsense'),
+        send('PROPFIND', { depth: '1' }, Buffer.alloc(10 * 1024 * 1024, '<')),
+        send('MKCOL', {}),
+        { ...send('MKCOL', {}, body), path: `${FILES}/dav/new` },
+        ...['LOCK', 'UNLOCK', 'PROPPATCH', 'SEARCH', 'REPORT'].map((method) => send(method, {}, body)),
+      ];
+    },
+    status: [405, 400, 403, 413, 415],
     shape: 'rest',
   },
   {
