@@ -183,6 +183,9 @@ function requireAccepted(accept: string | undefined, rclass: RepositoryClass): v
   const own = `application/vnd.org.jfrog.artifactory.repositories.${mediaName(rclass)}+json`.toLowerCase();
   const accepted = accept.split(',').map((type) => (type.split(';', 1)[0] ?? '').trim().toLowerCase());
   if (accepted.some((type) => ['*/*', 'application/*', 'application/json', own].includes(type))) return;
+  // Types that name no class fit all of them.
+  const vendor = 'application/vnd.org.jfrog.artifactory.';
+  if (accepted.some((type) => type.startsWith(vendor) && classOfMediaType(type) === undefined)) return;
   throw new AppError(
     'not_acceptable',
     `The answer is of the type "${own}" or "application/json", which is not accepted.`,

@@ -6,17 +6,33 @@ import { nameOf } from '../core/principal.ts';
 import { say, showTable } from './output.ts';
 import { withCore } from './with-core.ts';
 
+interface CreateOptions {
+  readonly type: string;
+  readonly class: string;
+  readonly url?: string;
+  readonly members?: string;
+  readonly description?: string;
+}
+
 export function addRepo(program: Command): void {
   const repo = program.command('repo').description('Manage repositories.');
   repo
     .command('create <key>')
-    .description('Make a local repository.')
+    .description('Make a repository.')
     .requiredOption('--type <package type>', 'such as docker or generic')
+    .option('--class <class>', 'local, remote, virtual or federated', 'local')
+    .option('--url <address>', 'where a remote repository fetches from')
+    .option('--members <keys>', 'of a virtual repository, separated by commas')
     .option('--description <text>')
-    .action((key: string, options: { readonly type: string; readonly description?: string }) =>
+    .action((key: string, options: CreateOptions) =>
       withCore(async ({ administration }) => {
-        const config = options.description === undefined ? {} : { description: options.description };
-        const request = { key, rclass: 'local', packageType: options.type.toLowerCase(), config };
+        const { description, url, members } = options;
+        const config = {
+          ...(description !== undefined && { description }),
+          ...(url !== undefined && { url }),
+          ...(members !== undefined && { repositories: members.split(',').map((member) => member.trim()) }),
+        };
+        const request = { key, rclass: options.class, packageType: options.type, config };
         await administration.create(request, nameOf(SYSTEM));
         say(`Made the repository "${key}".`);
       }),

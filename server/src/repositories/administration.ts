@@ -209,7 +209,6 @@ export class Administration {
     if (isSystemRepository(key)) {
       throw new AppError('invalid', `The repository "${key}" is one the server itself needs, so it stays.`);
     }
-    this.#deps.readOnly.requireWritable(key);
     for (let attempt = 1; ; attempt++) {
       await this.#empty(row);
       try {
@@ -226,6 +225,7 @@ export class Administration {
   async #empty(row: RepositoryRow): Promise<void> {
     const { database } = this.#deps;
     for (;;) {
+      this.#deps.readOnly.requireWritable(row.key);
       const lost = await database.transaction(async (tx) => {
         const digests = await deleteAllNodes(tx, row.id, DELETE_BATCH);
         await reviewBlobs(tx, digests.sha256, Date.now());

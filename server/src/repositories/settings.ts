@@ -27,13 +27,17 @@ const countValue = z.union([
     .regex(/^\d{1,9}$/)
     .transform(Number),
 ]);
-const nameValue = z.string().min(1).max(500);
+/** Tools that split an empty text at its commas send a list with one empty name. */
+const namesValue = z
+  .array(z.string().max(500))
+  .max(MAX_NAMES)
+  .transform((names) => names.filter((name) => name !== ''));
 
 const KINDS: Readonly<Record<FieldKind, z.ZodType>> = {
   text: textValue,
   flag: flagValue,
   count: countValue,
-  names: z.array(nameValue).max(MAX_NAMES),
+  names: namesValue,
   members: z
     .array(
       z.object({

@@ -109,9 +109,17 @@ onEachStorage('fields of repositories', (world) => {
 
   test('take switches and numbers as text, and choices in any case', async () => {
     const { admin } = world().app;
-    const body = { packageType: 'terraform', xrayIndex: 'true', maxUniqueTags: '5', terraformType: 'provider' };
+    const lists = { environments: [''], propertySets: ['', 'one'] };
+    const body = {
+      ...lists,
+      packageType: 'terraform',
+      xrayIndex: 'true',
+      maxUniqueTags: '5',
+      terraformType: 'provider',
+    };
     await expectStatus(sendJson(admin, 'PUT', `${ALL}/lenient`, body), 200);
     const shown = (await getJson(admin, `${ALL}/lenient`)) as Settings;
+    assert.deepEqual([shown['environments'], shown['propertySets']], [[], ['one']]);
     assert.deepEqual(
       [shown['xrayIndex'], shown['maxUniqueTags'], shown['terraformType'], shown['repoLayoutRef']],
       [true, 5, 'PROVIDER', 'terraform-provider-default'],
