@@ -48,6 +48,7 @@ import { Scheduler } from './jobs/scheduler.ts';
 import { Worker } from './jobs/worker.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
+import { ClientCertificates } from './repositories/certificates.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
 import { FolderArchives } from './repositories/folder-archive.ts';
 import { findHolder } from './repositories/holders.ts';
@@ -171,6 +172,7 @@ export async function openCore(config: Config, log: Log) {
     secrets,
     instanceId,
     configuration,
+    certificates: new ClientCertificates({ configuration, secrets }),
     readOnly,
     retention,
     administration,

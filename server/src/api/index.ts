@@ -5,11 +5,13 @@ import { ANONYMOUS, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
+import type { ClientCertificates } from '../repositories/certificates.ts';
 import { type ArchiveDownloadDeps, archiveDownloadRoutes } from './archive-download.ts';
 import { type AuditDeps, auditRoutes } from './audit.ts';
 import { type BuildPromotionDeps, buildPromotionRoutes } from './build-promotion.ts';
 import { type BuildRemovalDeps, buildRemovalRoutes } from './build-removal.ts';
 import { buildRoutes } from './builds.ts';
+import { certificateRoutes } from './certificates.ts';
 import { type ConfigurationPartsDeps, configurationPartRoutes } from './configuration-parts.ts';
 import { type EncryptedPasswordDeps, encryptedPasswordRoutes } from './encrypted-password.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
@@ -37,8 +39,7 @@ export type ApiDeps = SystemDeps &
   AuditDeps &
   ConfigurationDeps &
   ConfigurationPartsDeps &
-  FactsDeps &
-  UserDeps &
+  FactsDeps & { readonly certificates: ClientCertificates } & UserDeps &
   GroupDeps &
   PermissionTargetDeps &
   TokenDeps &
@@ -130,6 +131,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...factRoutes(deps),
     ...licenseRoutes(deps),
     ...auditRoutes(deps),
+    ...certificateRoutes(deps),
     ...configurationRoutes(deps),
     ...configurationPartRoutes(deps),
     ...readOnlyRoutes(deps),
