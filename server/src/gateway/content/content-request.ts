@@ -2,6 +2,7 @@
 import type { Authentication } from '../../auth/authenticator.ts';
 import type { Format } from '../../core/format.ts';
 import { joinPath } from '../../core/ids.ts';
+import type { Layout } from '../../core/layouts.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -16,6 +17,8 @@ export interface ContentRequest {
   readonly caller: Authentication;
   readonly repo: Repository;
   readonly format: Format | undefined;
+  /** How paths of the repository read. */
+  readonly layout: Layout | undefined;
   readonly plain: PlainPath;
   readonly query: URLSearchParams;
   /** How folders are shown: as pages for people, or as bare links. */

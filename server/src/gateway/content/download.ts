@@ -1,11 +1,12 @@
 /** Reading files, their checksums and their properties, and what stands for a file: folders, latest versions. */
 import { AppError } from '../../core/errors.ts';
-import { clip, joinPath, type Properties } from '../../core/ids.ts';
+import { clip, joinPath, type Properties, type RepoPath } from '../../core/ids.ts';
 import type { AssetReply, Reply } from '../../core/protocol.ts';
 import type { Asset } from '../../core/repository.ts';
 import { propertiesXml } from '../../lib/properties-xml.ts';
 import { entryReply } from './archive-entry.ts';
 import { type ContentRequest, encodePath } from './content-request.ts';
+import { asksForLatest, findLatest } from './latest.ts';
 import { folderReply } from './listing.ts';
 import { filtersOf, passes } from './matrix.ts';
 import { sidecarReply } from './sidecars.ts';
@@ -16,11 +17,11 @@ export async function get(request: ContentRequest): Promise<Reply> {
   const { path } = plain;
   if (query.has('properties') || query.has('propertiesXml')) return propertiesReply(request);
   if (!plain.folder && path !== '') {
-    const asset = await repo.get(path);
-    if (asset) return fileReply(await chosen(request, asset), request);
+    const asset = await find(request, path);
+    if (asset) return fileReply(asset, request);
     const kind = format?.classify(path);
     if (kind?.kind === 'checksum') {
-      const of = await repo.get(kind.of);
+      const of = await find(request, kind.of);
       if (of) return sidecarReply(exchange.request.method ?? 'GET', of, kind.algorithm, await fileReply(of, request));
     }
     const entry = path.includes('!/') ? await entryReply(request) : undefined;
@@ -56,10 +57,14 @@ export async function fileReply(asset: Asset, { repo, query }: ContentRequest): 
   };
 }
 
-/** The file, if its properties are those that the address asks for. */
-async function chosen(request: ContentRequest, asset: Asset): Promise<Asset> {
-  const filters = filtersOf(request.plain.parameters);
-  if (filters.length === 0 || passes(await request.repo.properties(asset.path), filters)) return asset;
+/** The file at the path, or the newest that the path stands for, if its properties are those that are asked for. */
+async function find(request: ContentRequest, path: RepoPath): Promise<Asset | undefined> {
+  const { repo, layout, plain } = request;
+  const filters = filtersOf(plain.parameters);
+  const accept = async (asset: Asset) => filters.length === 0 || passes(await repo.properties(asset.path), filters);
+  const asset = await repo.get(path);
+  if (!asset) return layout && asksForLatest(path) ? findLatest(repo, layout, path, accept) : undefined;
+  if (await accept(asset)) return asset;
   throw notFound(request);
 }
 

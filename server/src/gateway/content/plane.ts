@@ -89,6 +89,7 @@ class ContentCall implements Call {
       caller,
       repo,
       format: formats.find(({ packageTypes }) => packageTypes.includes(repo.packageType)),
+      layout: this.#deps.repositories.layoutOf(repo.key),
       plain: parsePlainPath(target.segments.slice(this.#addressed.depth)),
       query: new URLSearchParams(target.rawQuery),
       style: this.#addressed.style,
