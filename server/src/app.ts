@@ -17,10 +17,8 @@ import { completeChecksums } from './blobs/complete-checksums.ts';
 import type { BlobDriver } from './blobs/driver.ts';
 import { openFsDriver } from './blobs/drivers/fs.ts';
 import { openS3Driver } from './blobs/drivers/s3.ts';
-import { removeLeftovers } from './blobs/leftovers.ts';
 import { MultipartUploads } from './blobs/multipart.ts';
 import { BlobStore } from './blobs/store.ts';
-import { type SweepResult, sweep } from './blobs/sweep.ts';
 import { UploadSessions } from './blobs/uploads.ts';
 import { buildJobs, type DiscardOrder, type RenameOrder } from './builds/jobs.ts';
 import { relocateFileOf } from './builds/relocate-file.ts';
@@ -49,13 +47,18 @@ import { Worker } from './jobs/worker.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
 import { ClientCertificates } from './repositories/certificates.ts';
+import { deleteItem } from './repositories/deletion.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
+import { DownloadStatistics } from './repositories/download-statistics.ts';
 import { FolderArchives } from './repositories/folder-archive.ts';
 import { findHolder } from './repositories/holders.ts';
+import { TreeOperations } from './repositories/operations.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
+import { sweepOnce } from './repositories/reclaim.ts';
 import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
-import { endWaiting } from './repositories/waiting.ts';
+import { treeJobs } from './repositories/tree-jobs.ts';
+import { Veils } from './repositories/veils.ts';
 
 /** Where messages go; a pino logger fits. */
 export interface Log {
@@ -108,11 +111,13 @@ export async function openCore(config: Config, log: Log) {
     { database },
     { anonymousAccess: config.security.anonymousAccess, classOf: (repo: RepoKey) => classOf(repo) },
   );
+  const veils = new Veils(database);
   const configuration = new SystemConfiguration({ database, events });
   const readOnly = new ReadOnly({ database, events });
   const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
   const retention = new Retention({ formats, readOnly, directory: () => repositories });
   const repositories: RepositoryDirectory = new RepositoryDirectory({
+    veils,
     database,
     blobs,
     uploads,
@@ -135,6 +140,17 @@ export async function openCore(config: Config, log: Log) {
     events,
     passwordMinLength: config.security.passwordMinLength,
   };
+  const operations = new TreeOperations({
+    database,
+    events,
+    repositories,
+    formats,
+    blobs,
+    principals,
+    veils,
+    reviewDelayMs: config.sweep.reviewDelayMs,
+  });
+  const downloads = new DownloadStatistics({ database, idOf: (repo) => repositories.idOf(repo) });
   const refusals = new RefusalLog({ database });
   const administration = new Administration({
     database,
@@ -177,7 +193,12 @@ export async function openCore(config: Config, log: Log) {
     retention,
     administration,
     refusals,
+    veils,
+    operations,
+    downloads,
+    trash: config.trash,
     async close() {
+      await downloads.flush();
       await passwords.stop();
       await uploads.stop();
       await driver.stop();
@@ -248,6 +269,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
   await core.configuration.reload();
   await core.readOnly.reload();
   await repositories.reload();
+  await core.veils.load();
   await permissions.refresh();
 
   const metrics = new Metrics();
@@ -260,6 +282,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     buildOrders: background.buildOrders,
     relocateFile: relocateFileOf(core),
     enqueueAssembly: background.enqueueAssembly,
+    ...background.ofTree,
     anonymousAccess: config.security.anonymousAccess,
     hideUnauthorized: config.security.hideUnauthorized,
     configuredOrigin: config.http.baseUrl,
@@ -279,6 +302,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     },
     trustedProxies: addressRanges(config.http.trustedProxies),
     handlers: [
+      { begin: (exchange) => api.beginKnown(exchange) },
       new Gateway({
         formats: core.formats,
         repositories,
@@ -300,6 +324,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         permissions,
         archives: config.archives,
         folderArchives: core.folderArchives,
+        deleteItem: (principal, repo, path) => deleteItem(core, { principal, repo, path }),
         findHolder: (principal, wanted) => findHolder(core, principal, wanted),
         async uploaded(principal, token) {
           const id = core.uploadTokens.readResult(token);
@@ -351,21 +376,6 @@ function openDriver(config: Config, dataDir: string): BlobDriver {
     credentials:
       accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey: secretAccessKey.reveal() } : undefined,
   });
-}
-
-/**
- * Removes what uploads left behind, files that were kept only for a while, and bytes that nothing names. `proceed` is
- * called between batches and throws when the sweep must stop.
- */
-export async function sweepOnce(core: Core, proceed: (tx?: Tx) => Promise<void>): Promise<SweepResult> {
-  const { config, database, driver } = core;
-  await removeLeftovers(core, {
-    ...config.uploads,
-    orphanMs: Math.max(config.uploads.expireMs, 2 * config.sweep.intervalMs),
-    proceed,
-  });
-  await endWaiting(database, { ...config.sweep, proceed });
-  return sweep({ database, driver }, { ...config.sweep, proceed });
 }
 
 const NO_PAYLOAD = z.strictObject({});
@@ -425,26 +435,25 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     dedupe: ({ id }) => id,
     run: ({ id }, context) => core.multiparts.assemble(id, { signal: context.signal, alive: proceed(context) }),
   };
+  const ofTree = treeJobs(core.operations, { retentionDays: config.trash.retentionDays, proceed });
   const queue = new Queue([
     sweepJob,
     upkeepJob,
     checksumJob,
+    ...ofTree.jobs,
     ofBuilds.rename as JobDefinition<unknown>,
     ofBuilds.discard as JobDefinition<unknown>,
     assemblyJob as JobDefinition<unknown>,
     core.retention.job as JobDefinition<unknown>,
   ]);
   core.retention.start(queue);
+  ofTree.attach(queue);
   const schedules: Schedule[] = [
     { name: 'sweep', everyMs: config.sweep.intervalMs, job: sweepJob as JobDefinition<unknown>, payload: {} },
     { name: 'upkeep', everyMs: 10 * 60_000, job: upkeepJob as JobDefinition<unknown>, payload: {} },
+    { name: 'checksums', everyMs: CHECKSUM_DELAY_MS, job: checksumJob as JobDefinition<unknown>, payload: {} },
+    ...ofTree.schedules,
   ];
-  schedules.push({
-    name: 'checksums',
-    everyMs: CHECKSUM_DELAY_MS,
-    job: checksumJob as JobDefinition<unknown>,
-    payload: {},
-  });
   const worker = new Worker({ database, queue, log }, { concurrency: config.jobs.workers, pollMs: config.jobs.pollMs });
   const scheduler = new Scheduler({ database, queue, log }, schedules, {
     pollMs: Math.min(config.jobs.pollMs, config.sweep.intervalMs),
@@ -462,6 +471,8 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     await core.authenticator.flush();
     await core.tokens.flushLastUsed();
     await core.refusals.flush();
+    await core.downloads.flush();
+    if (!database.dialect.exclusive) await core.veils.load();
   }
   return {
     /** Has the next sweep happen now. */
@@ -472,6 +483,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     },
     /** Has the parts of an upload put together. */
     enqueueAssembly: (tx: Tx, id: string) => queue.enqueue(tx, assemblyJob, { id }),
+    ofTree,
     async stop() {
       clearInterval(timer);
       await scheduling.catch(() => undefined);

@@ -21,6 +21,7 @@ import { withDescription } from './openapi.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
 import { platformRoutes } from './platform.ts';
 import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
+import { type RelocationDeps, relocationRoutes } from './relocations.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
 import { RIGHTS, type Right, type Route } from './route.ts';
@@ -29,7 +30,9 @@ import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary
 import { type SystemDeps, systemRoutes } from './system.ts';
 import { type ConfigurationDeps, configurationRoutes } from './system-configuration.ts';
 import { type FactsDeps, factRoutes } from './system-facts.ts';
+import { type TaskDeps, taskRoutes } from './tasks.ts';
 import { type TokenDeps, tokenRoutes } from './tokens.ts';
+import { type TrashDeps, trashRoutes } from './trash.ts';
 import { type UploadRouteDeps, uploadRoutes } from './uploads.ts';
 import { type UserDeps, userRoutes } from './users.ts';
 
@@ -44,6 +47,9 @@ export type ApiDeps = SystemDeps &
   PermissionTargetDeps &
   TokenDeps &
   StorageDeps &
+  RelocationDeps &
+  TrashDeps &
+  TaskDeps &
   ExplainDeps &
   StorageSummaryDeps &
   BuildRemovalDeps &
@@ -72,6 +78,14 @@ export class Api {
   constructor(deps: ApiDeps) {
     this.#deps = deps;
     this.#table = new RouteTable(register(withDescription(apiRoutes(deps))));
+  }
+
+  /** Takes requests for which there is a route, where a protocol of packages would otherwise take them for its own. */
+  beginKnown(exchange: Exchange): Call | undefined {
+    const { decoded } = exchange.target;
+    if (decoded[1] !== 'api') return undefined;
+    const match = this.#table.match(exchange.request.method ?? '', decoded.join('/'));
+    return match && 'route' in match ? this.begin(exchange) : undefined;
   }
 
   begin(exchange: Exchange): Call | undefined {
@@ -142,6 +156,9 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...permissionTargetRoutes(deps),
     ...tokenRoutes(deps),
     ...storageRoutes(deps),
+    ...relocationRoutes(deps),
+    ...trashRoutes(deps),
+    ...taskRoutes(deps),
     ...explainRoutes(deps),
     ...storageSummaryRoutes(deps),
     ...buildRoutes(deps),

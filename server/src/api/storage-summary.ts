@@ -1,6 +1,7 @@
 /** How much is stored: counted in the background, a piece at a time, and answered from the last count. */
 import { statfs } from 'node:fs/promises';
 import type { Reply } from '../core/protocol.ts';
+import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { Database } from '../db/database.ts';
 import { countBlobs, countNodes } from '../db/node-listings.ts';
 import { listRepositories } from '../db/repositories.ts';
@@ -141,11 +142,11 @@ async function render(deps: StorageSummaryDeps, count: Count) {
     repositoriesSummaryList: [
       ...counts.map(({ row, count }) => ({
         repoKey: row.key,
-        repoType: row.rclass.toUpperCase(),
+        repoType: row.key === TRASH_KEY ? 'NA' : row.rclass.toUpperCase(),
         ...renderCount(count),
-        packageType: displayPackageType(row.packageType),
+        packageType: row.key === TRASH_KEY ? 'NA' : displayPackageType(row.packageType),
         projectKey: 'default',
-        percentage: percent(count.sizeBytes, total.sizeBytes),
+        percentage: row.key === TRASH_KEY ? 'N/A' : percent(count.sizeBytes, total.sizeBytes),
       })),
       { repoKey: 'TOTAL', repoType: 'NA', ...renderCount(total) },
     ],

@@ -1,81 +1,48 @@
 /** What lies where: files, folders, listings and properties, as the caller may see them. */
 import type { Authentication } from '../auth/authenticator.ts';
 import { AppError } from '../core/errors.ts';
-import { clip, joinPath, parseRepoPath, type RepoPath } from '../core/ids.ts';
+import { clip, joinPath, type RepoPath } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Asset, Descendant, Entry, Folder, Repository } from '../core/repository.ts';
-import { decodeSegment } from '../core/target.ts';
-import type { RepositoryDirectory } from '../repositories/directory.ts';
 import { type ApiRequest, isSwitchedOn, READ, type Route, route, typed } from './route.ts';
+import { type Place, placeOf, requireFolder } from './storage/place.ts';
+import { type PropertyDeps, propertyRoutes } from './storage/properties.ts';
+import {
+  permissionsReply,
+  propertiesReply,
+  propertiesXmlReply,
+  statsReply,
+  storageInfoReply,
+  type ViewDeps,
+} from './storage/views.ts';
 
-export interface StorageDeps {
-  readonly repositories: RepositoryDirectory;
-}
+export type StorageDeps = ViewDeps & PropertyDeps;
 
 const ALL = 'artifactory/api/storage';
 const PAGE = 500;
-/** Views of an item that are asked for by a bare word in the query, and that are not answered. */
-const UNANSWERED = ['stats', 'permissions', 'propertiesXml', 'storageInfo'];
 
-export function storageRoutes({ repositories }: StorageDeps): readonly Route[] {
-  const handle = (request: ApiRequest) => look(repositories, request);
+export function storageRoutes(deps: StorageDeps): readonly Route[] {
+  const handle = (request: ApiRequest) => look(deps, request);
   return [
+    ...propertyRoutes(deps),
     route({ methods: READ, pattern: `${ALL}/{repo}`, right: 'reader', handle }),
     route({ methods: READ, pattern: `${ALL}/{repo}/{path...}`, right: 'reader', handle }),
   ];
 }
 
-/** One place in a repository, with its addresses. */
-interface Place {
-  readonly repo: Repository;
-  readonly path: RepoPath;
-  /** In this API. */
-  readonly uri: string;
-  /** Where its bytes are. */
-  readonly downloadUri: string;
-}
-
-async function look(repositories: RepositoryDirectory, request: ApiRequest): Promise<Reply> {
+async function look(deps: StorageDeps, request: ApiRequest): Promise<Reply> {
   const { query } = request;
-  const place = placeOf(repositories, request);
-  request.exchange.note.repo = place.repo.key;
-  const unanswered = UNANSWERED.find((view) => query.has(view));
-  if (unanswered !== undefined) {
-    throw new AppError('invalid', `The view "${unanswered}" of an item is not offered by this server.`);
-  }
+  const place = placeOf(deps.repositories, request);
+  if (query.has('propertiesXml')) return propertiesXmlReply(place);
+  if (query.has('stats')) return statsReply(deps, place);
+  if (query.has('permissions')) return permissionsReply(deps, place);
+  if (query.has('storageInfo')) return storageInfoReply(deps, place, request);
   if (query.has('properties')) return propertiesReply(place, query.get('properties') ?? '');
   if (query.has('list')) return listReply(place, query, request.caller);
   if (query.has('lastModified')) return lastModifiedReply(request.root, place);
   const asset = await place.repo.get(place.path);
   if (asset) return typed('storage.FileInfo', await renderFile(place, asset));
   return folderReply(place, await requireFolder(place));
-}
-
-function placeOf(repositories: RepositoryDirectory, { params, caller, exchange, root }: ApiRequest): Place {
-  const key = params['repo'] ?? '';
-  const repo = repositories.get(key, caller.principal);
-  if (!repo) {
-    if (!caller.authenticated) throw new AppError('unauthenticated', 'Authentication is required');
-    throw new AppError('not_found', `There is no repository "${clip(key)}", or you may not use it.`);
-  }
-  const path = parsePath(exchange.target.segments.slice(ALL.split('/').length + 1));
-  const address = joinPath(repo.key, path).split('/').map(encodeURIComponent).join('/');
-  return { repo, path, uri: `${root}/api/storage/${address}`, downloadUri: `${root}/${address}` };
-}
-
-/** Takes the raw segments below the repository's key; a slash at the end and matrix parameters mean nothing here. */
-function parsePath(segments: readonly string[]): RepoPath {
-  const names = segments.map((segment) => decodeSegment(segment.split(';', 1)[0] ?? ''));
-  if (names.some((name) => name.includes('%2F'))) {
-    throw new AppError('invalid', 'The path holds an encoded slash. Send "/" where folders are separated.');
-  }
-  return parseRepoPath((names.at(-1) === '' ? names.slice(0, -1) : names).join('/'));
-}
-
-async function requireFolder({ repo, path }: Place): Promise<Folder> {
-  const folder = await repo.folder(path);
-  if (!folder) throw new AppError('not_found', 'Unable to find item');
-  return folder;
 }
 
 async function renderFile({ repo, path, uri, downloadUri }: Place, asset: Asset) {
@@ -111,16 +78,6 @@ async function folderReply({ repo, path, uri }: Place, folder: Folder): Promise<
   return {
     ...streamed('storage.FolderInfo', jsonWithList(head, { name: 'children', rows }, { uri })),
   };
-}
-
-async function propertiesReply(place: Place, wanted: string): Promise<Reply> {
-  const { repo, path, uri } = place;
-  if (!(await repo.get(path))) await requireFolder(place);
-  const all = await repo.properties(path);
-  const keys = wanted.split(',').filter((key) => key !== '');
-  const entries = Object.entries(all).filter(([key]) => keys.length === 0 || keys.includes(key));
-  if (entries.length === 0) throw new AppError('not_found', 'No properties could be found.');
-  return typed('storage.ItemProperties', { properties: Object.fromEntries(entries), uri });
 }
 
 /** Only for those who signed in, as Artifactory has it: a whole tree is much to ask for. */

@@ -1,6 +1,6 @@
 /** `entrepot gc`: one sweep now. A server sweeps by itself, all the time. */
 import type { Command } from 'commander';
-import { sweepOnce } from '../app.ts';
+import { sweepOnce } from '../repositories/reclaim.ts';
 import { say } from './output.ts';
 import { withCore } from './with-core.ts';
 

@@ -11,6 +11,7 @@ import { logSection } from './log.ts';
 import { securitySection } from './security.ts';
 import { storageSection } from './storage.ts';
 import { sweepSection } from './sweep.ts';
+import { trashSection } from './trash.ts';
 import { uploadsSection } from './uploads.ts';
 
 /** What the configuration file may hold: one section per subject. */
@@ -22,6 +23,7 @@ export const SECTIONS = {
   uploads: uploadsSection.prefault({}).describe('Resumable uploads.'),
   archives: archivesSection.prefault({}).describe('Archives: unpacked, looked into, and made of folders.'),
   sweep: sweepSection.prefault({}).describe('Removing bytes that nothing names any more.'),
+  trash: trashSection.prefault({}).describe('What becomes of what is deleted.'),
   docker: dockerSection.prefault({}).describe('Docker and OCI registries.'),
   security: securitySection.prefault({}).describe('Who gets in.'),
   jobs: jobsSection.prefault({}).describe('Background work.'),

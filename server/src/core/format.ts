@@ -1,5 +1,5 @@
 /** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
-import type { Digest, RepoPath } from './ids.ts';
+import type { Digest, Properties, RepoPath, Sha256 } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
 import type { Repository } from './repository.ts';
 
@@ -20,6 +20,15 @@ export interface Mount {
   readonly serviceRoutes?: readonly Route<ServiceContext>[];
 }
 
+/** What a file is at the path to which a copy or a move brings it. */
+export interface Placement {
+  readonly package: string;
+  /** The version it leads there, if it leads one. */
+  readonly version?: string;
+  /** Set over what the file brings along. */
+  readonly properties?: Properties;
+}
+
 export interface Format {
   /** The package types this format serves; the first is its name. */
   readonly packageTypes: readonly string[];
@@ -34,6 +43,18 @@ export interface Format {
   retentionScope?(path: RepoPath, settings: Repository['settings']): string | undefined;
   /** Removes what the settings say is too much of it, as the server itself; calls `proceed` between its changes. */
   retain?(repo: Repository, scope: string, proceed: () => Promise<void>): Promise<void>;
+  /**
+   * What a file becomes at a path to which it is copied or moved, for formats in which a path means something;
+   * undefined for what belongs to work under way and is not taken along. Throws `conflict` where it cannot lie.
+   */
+  place?(path: RepoPath): Placement | undefined;
+  /** Releases that others are made of, for formats that have them: they go along with what names them. */
+  readonly companions?: {
+    /** Holds, with a release, the digests of those it names. */
+    readonly property: string;
+    /** Where one lies that only its digest names. */
+    folder(packageName: string, sha256: Sha256): RepoPath;
+  };
   readonly routes: readonly Route[];
   /** Routes below a mount that name no repository: ping, token, catalogue. */
   readonly serviceRoutes?: readonly Route<ServiceContext>[];

@@ -82,3 +82,19 @@ export function packageTypeOf(name: string): PackageType | undefined {
   const lower = name.toLowerCase();
   return BY_NAME.get(ALIASES.get(lower) ?? lower);
 }
+
+/** Types whose files mean the same in each of the family. */
+const FAMILIES: readonly (readonly string[])[] = [
+  ['docker', 'oci', 'helmoci'],
+  ['maven', 'gradle', 'ivy', 'sbt'],
+];
+/** Types that take any file. */
+const PLAIN = new Set(['generic']);
+/** Types in which a file is part of something that its path alone does not say. */
+const STRUCTURED = new Set(['docker', 'oci', 'helmoci', 'trash']);
+
+/** Whether a file of the one type can be copied or moved into a repository of the other. */
+export function canExchange(from: string, to: string): boolean {
+  if (from === to || FAMILIES.some((family) => family.includes(from) && family.includes(to))) return true;
+  return (PLAIN.has(from) || PLAIN.has(to)) && !STRUCTURED.has(from) && !STRUCTURED.has(to);
+}

@@ -266,3 +266,22 @@ export async function advanceSchedule(tx: Tx, name: string): Promise<boolean> {
     .executeTakeFirst();
   return row !== undefined;
 }
+
+export interface JobSummary {
+  readonly id: number;
+  readonly name: string;
+  readonly payload: string;
+  readonly state: JobTable['state'];
+  readonly createdAt: number;
+}
+
+/** Jobs that run, wait or were given up, oldest first, up to a thousand of them. */
+export async function listJobs(db: Db): Promise<readonly JobSummary[]> {
+  const rows = await db
+    .selectFrom('job')
+    .select(['id', 'name', 'payload', 'state', 'created_at'])
+    .orderBy('id')
+    .limit(1000)
+    .execute();
+  return rows.map(({ created_at, ...row }) => ({ ...row, createdAt: created_at }));
+}

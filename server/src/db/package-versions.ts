@@ -1,6 +1,6 @@
 /** Rows of package versions: what indexes, tag lists and referrers are read from. */
 import { sql } from 'kysely';
-import { joinPath, type Sha256 } from '../core/ids.ts';
+import { joinPath, type RepoPath, type Sha256 } from '../core/ids.ts';
 import type { PackageVersion, Page, VersionName } from '../core/repository.ts';
 import type { Db, Tx } from './database.ts';
 
@@ -87,6 +87,23 @@ export async function listVersionsOf(
     .limit(limit)
     .execute();
   return rows.map((row) => packageVersion(name, row));
+}
+
+/** The lead files that lie directly in a folder, with the packages they belong to. */
+export async function listLeadsIn(
+  db: Db,
+  repoId: number,
+  folder: RepoPath,
+): Promise<readonly { readonly path: RepoPath; readonly package: string }[]> {
+  const rows = await db
+    .selectFrom('node')
+    .innerJoin('package_version', 'package_version.node_id', 'node.id')
+    .select(['node.name', 'package_version.name as package'])
+    .where('node.repo_id', '=', repoId)
+    .where('node.parent', '=', folder)
+    .limit(10)
+    .execute();
+  return rows.map((row) => ({ path: joinPath(folder, row.name), package: row.package }));
 }
 
 /** Names of packages, byte by byte. Each name costs one look-up, however many versions it has. */

@@ -41,3 +41,27 @@ async function addProperties(tx: Tx, nodeId: number, properties: Properties): Pr
   );
   for (const chunk of chunks(rows)) await tx.insertInto('property').values(chunk).execute();
 }
+
+export interface PropertyChange {
+  readonly set: Properties;
+  /** Keys to be removed, or all. */
+  readonly remove: readonly string[] | 'all';
+}
+
+/** Changes the properties of many nodes alike. */
+export async function changePropertiesOf(tx: Tx, nodeIds: readonly number[], change: PropertyChange): Promise<void> {
+  const keys = change.remove === 'all' ? undefined : [...change.remove, ...Object.keys(change.set)];
+  for (const chunk of chunks(nodeIds)) {
+    if (keys === undefined || keys.length > 0) {
+      let query = tx.deleteFrom('property').where('node_id', 'in', chunk);
+      if (keys !== undefined) query = query.where('key', 'in', keys);
+      await query.execute();
+    }
+    const rows = chunk.flatMap((nodeId) =>
+      Object.entries(change.set).flatMap(([key, values]) =>
+        [...new Set(values)].map((value) => ({ node_id: nodeId, key, value })),
+      ),
+    );
+    for (const page of chunks(rows)) await tx.insertInto('property').values(page).execute();
+  }
+}

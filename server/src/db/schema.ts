@@ -41,6 +41,8 @@ export interface Schema {
   archive: ArchiveTable;
   archive_entry: ArchiveEntryTable;
   refusal: RefusalTable;
+  tree_operation: TreeOperationTable;
+  empty_folder: EmptyFolderTable;
 }
 
 export interface RepositoryTable {
@@ -405,4 +407,29 @@ export interface RefusalTable {
   message: string;
   /** JSON array of sentences. */
   steps: string;
+}
+
+/** A copy, move or deletion that takes more than one transaction. */
+export interface TreeOperationTable {
+  id: Generated<number>;
+  kind: 'copy' | 'move' | 'delete';
+  repo_id: number;
+  path: string;
+  /** Nobody sees what lies at the path, and nothing can be put there, until the operation is done. */
+  hides: number;
+  /** JSON: all else that it was asked for. */
+  request: string;
+  state: 'running' | 'done';
+  /** JSON: what came of it, for whoever waits. */
+  result: string | null;
+  /** How many files and folders it has treated. */
+  items: number;
+  created_at: number;
+  created_by: string;
+}
+
+/** Folders from which something was deleted or moved away, to be removed if nothing is left in them. */
+export interface EmptyFolderTable {
+  repo_id: number;
+  path: string;
 }

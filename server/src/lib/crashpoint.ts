@@ -30,6 +30,8 @@ export const CRASHPOINTS = [
   'change.settled',
   'landing.object-removed',
   'leftover.stage-removed',
+  'operation.page',
+  'operation.done',
   'sweep.condemned',
   'sweep.object-removed',
   'sweep.trash-cleared',

@@ -65,6 +65,11 @@ export class RepositoryDirectory {
     return this.#held.get(key)?.row.rclass;
   }
 
+  /** What its rows are found by, whoever asks. */
+  idOf(key: RepoKey): number | undefined {
+    return this.#held.get(key)?.row.id;
+  }
+
   /** Whether there is such a repository, whoever asks: for decisions that show nothing to callers. */
   has(key: string): boolean {
     return this.#held.has(key);
@@ -86,6 +91,13 @@ export class RepositoryDirectory {
       if (repo) found.push(repo);
     }
     return found;
+  }
+
+  /** A leaf repository's row with what the caller may do in it, for what works on rows; undefined as with `get`. */
+  open(key: string, principal: Principal): { readonly row: RepositoryRow; readonly access: Access } | undefined {
+    const held = this.#held.get(key);
+    const access = held && this.#accessTo(held, principal);
+    return held && access && { row: held.row, access };
   }
 
   /** What is configured under the key; undefined when the caller may not know of it. */
@@ -138,7 +150,12 @@ export class RepositoryDirectory {
     );
   }
 
-  #bind({ row, leaf, limits }: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
+  #bind(held: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
+    const access = this.#accessTo(held, principal, narrow);
+    return access && held.leaf && authorise(held.leaf, access);
+  }
+
+  #accessTo({ row, leaf, limits }: Held, principal: Principal, narrow?: Narrowing): Access | undefined {
     // What was deleted may have come from places that the caller must not see.
     if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return undefined;
     const permitted = accessOf(this.#deps.permissions, principal, leaf.key, this.#deps.access);
@@ -149,7 +166,8 @@ export class RepositoryDirectory {
     }
     const narrowed = narrow ? narrow(permitted, leaf.key) : permitted;
     const writing = writesOf(this.#deps.readOnly, leaf.key)(narrowed);
-    return authorise(leaf, limits ? limits(writing) : writing);
+    const limited = limits ? limits(writing) : writing;
+    return this.#deps.veils.over(row.id, limited);
   }
 
   #leaf(row: RepositoryRow): LeafRepository | undefined {

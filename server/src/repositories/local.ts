@@ -32,6 +32,7 @@ import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 import type { Retention } from './retention.ts';
 import { TransactionTree } from './tree.ts';
+import type { Veils } from './veils.ts';
 
 export interface LocalDeps {
   readonly database: Database;
@@ -40,6 +41,7 @@ export interface LocalDeps {
   readonly events: EventLog;
   readonly reviewDelayMs: number;
   readonly retention: Retention;
+  readonly veils: Veils;
 }
 
 const MAX_PLACINGS = 5;
@@ -163,7 +165,7 @@ export class LocalRepository implements LeafRepository {
   async change<T>(scope: string, access: Access, work: (tree: Tree) => Promise<T>): Promise<T> {
     for (let placings = 0; ; placings++) {
       try {
-        const { result, adopted } = await this.#attempt(scope, access, work);
+        const { result, adopted } = await this.#deps.veils.behind(() => this.#attempt(scope, access, work));
         for (const landing of adopted) await landing.settle();
         crashpoint('change.settled');
         return result;
@@ -179,7 +181,7 @@ export class LocalRepository implements LeafRepository {
     access: Access,
     work: (tree: Tree) => Promise<T>,
   ): Promise<{ result: T; adopted: ReadonlySet<Landing> }> {
-    const { database, events, reviewDelayMs, retention } = this.#deps;
+    const { database, events, reviewDelayMs, retention, veils } = this.#deps;
     const done = await database.transaction(async (tx) => {
       await lockScope(tx, `${this.#id}/${scope}`);
       const tree = new TransactionTree({
@@ -189,6 +191,7 @@ export class LocalRepository implements LeafRepository {
         access,
         at: Date.now(),
         reviewDelayMs,
+        veils,
       });
       const result = await work(tree);
       await events.append(tx, tree.events, access.principalName);

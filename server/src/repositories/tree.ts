@@ -10,10 +10,11 @@ import {
   type RepoKey,
   type RepoPath,
   type Sha256,
+  splitPath,
 } from '../core/ids.ts';
 import type { Deposit, PackageVersion, PropertyValue, Tree, TreeFile, TreeNode } from '../core/repository.ts';
 import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
-import type { Tx } from '../db/database.ts';
+import { lockTree, type Tx } from '../db/database.ts';
 import {
   deleteNodes,
   ensureFolders,
@@ -31,8 +32,10 @@ import {
 } from '../db/nodes.ts';
 import { listVersionsOf, listVersionsWith, renameVersion } from '../db/package-versions.ts';
 import { changeProperties } from '../db/properties.ts';
+import { forgetLeft, noteLeft } from '../db/tree-operations.ts';
 import type { DomainEvent } from '../events/event-log.ts';
 import type { Access } from './leaf.ts';
+import type { Veils } from './veils.ts';
 
 export interface TreeDeps {
   readonly tx: Tx;
@@ -42,6 +45,7 @@ export interface TreeDeps {
   readonly at: number;
   /** How long a blob that lost a reference is left alone. */
   readonly reviewDelayMs: number;
+  readonly veils: Veils;
 }
 
 export class TransactionTree implements Tree {
@@ -55,8 +59,8 @@ export class TransactionTree implements Tree {
     this.#deps = deps;
   }
 
-  get(path: RepoPath): Promise<TreeNode | undefined> {
-    return getNode(this.#deps.tx, this.#deps.repoId, path);
+  async get(path: RepoPath): Promise<TreeNode | undefined> {
+    return this.#isHidden(path) ? undefined : getNode(this.#deps.tx, this.#deps.repoId, path);
   }
 
   resolve(digest: Digest): Promise<Sha256 | undefined> {
@@ -66,14 +70,18 @@ export class TransactionTree implements Tree {
   async held(packageName: string, digests: readonly Sha256[]): Promise<ReadonlyMap<Sha256, TreeFile>> {
     const { tx, repoId } = this.#deps;
     await holdBlobs(tx, digests);
-    return listHolders(tx, repoId, packageName, digests);
+    const holders = await listHolders(tx, repoId, packageName, digests);
+    for (const [digest, { path }] of holders) if (this.#isHidden(path)) holders.delete(digest);
+    return holders;
   }
 
-  children(folder: RepoPath): Promise<readonly TreeNode[]> {
-    return listChildNodes(this.#deps.tx, this.#deps.repoId, folder);
+  async children(folder: RepoPath): Promise<readonly TreeNode[]> {
+    const nodes = await listChildNodes(this.#deps.tx, this.#deps.repoId, folder);
+    return nodes.filter(({ path }) => !this.#isHidden(path));
   }
 
   async put(files: ReadonlyMap<RepoPath, Deposit>): Promise<void> {
+    await this.#enter([...files.keys()]);
     const existing = await getNodes(this.#deps.tx, this.#deps.repoId, [...files.keys()]);
     for (const path of files.keys()) this.#requirePut(path, existing.get(path));
     await this.#write(files, existing);
@@ -81,6 +89,7 @@ export class TransactionTree implements Tree {
 
   async amend(path: RepoPath, from: Sha256, deposit: Deposit): Promise<void> {
     this.#deps.access.require('deploy', path);
+    await this.#enter([path]);
     const node = await this.#require(path);
     if (node.sha256 !== from) {
       throw new AppError('conflict', `"${joinPath(this.#deps.repo, path)}" was changed meanwhile. Try again.`, {
@@ -110,12 +119,16 @@ export class TransactionTree implements Tree {
   async makeFolder(path: RepoPath): Promise<void> {
     const { tx, repoId, access, at } = this.#deps;
     access.require('deploy', path);
+    await this.#enter([path]);
+    // Somebody wants the folder for its own sake: it stays when it is empty.
+    await forgetLeft(tx, repoId, path);
     // Folders are made above a path, so this names something that could lie in it.
     await ensureFolders(tx, repoId, [joinPath(path, '-')], access.principalName, at);
   }
 
   async renew(path: RepoPath, deposit: Deposit): Promise<void> {
     const { tx, repoId, access, at } = this.#deps;
+    await this.#enter([path]);
     const existing = await getNode(tx, repoId, path);
     if (existing?.sha256 !== deposit.content.sha256) return this.put(new Map([[path, deposit]]));
     access.require('deploy', path);
@@ -126,6 +139,7 @@ export class TransactionTree implements Tree {
   async move(from: RepoPath, to: RepoPath): Promise<void> {
     const { tx, repoId, access, at } = this.#deps;
     access.require('delete', from);
+    await this.#enter([from, to]);
     const node = await this.#require(from);
     if (await getNode(tx, repoId, to))
       throw new AppError('conflict', `"${to}" exists already, so nothing can be moved there.`);
@@ -148,10 +162,11 @@ export class TransactionTree implements Tree {
   async delete(path: RepoPath): Promise<boolean> {
     const { tx, repoId, access, at } = this.#deps;
     access.require('delete', path);
-    const node = await getNode(tx, repoId, path);
+    const node = await this.get(path);
     if (!node) return false;
-    const lost = await deleteNodes(tx, repoId, node);
+    const lost = await deleteNodes(tx, repoId, node as NodeRow);
     await reviewBlobs(tx, lost, at + this.#deps.reviewDelayMs);
+    await noteLeft(tx, repoId, [splitPath(path).parent]);
     this.#note('artifact.deleted', path);
     return true;
   }
@@ -180,12 +195,25 @@ export class TransactionTree implements Tree {
     return actual && (actual.hex ?? '');
   }
 
-  versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]> {
-    return listVersionsOf(this.#deps.tx, this.#deps.repoId, packageName, sha256, limit);
+  async versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]> {
+    const versions = await listVersionsOf(this.#deps.tx, this.#deps.repoId, packageName, sha256, limit);
+    return versions.filter(({ path }) => !this.#isHidden(path));
   }
 
-  versionsWith(packageName: string, property: PropertyValue, limit: number): Promise<readonly PackageVersion[]> {
-    return listVersionsWith(this.#deps.tx, this.#deps.repoId, packageName, property, { limit });
+  async versionsWith(packageName: string, property: PropertyValue, limit: number): Promise<readonly PackageVersion[]> {
+    const versions = await listVersionsWith(this.#deps.tx, this.#deps.repoId, packageName, property, { limit });
+    return versions.filter(({ path }) => !this.#isHidden(path));
+  }
+
+  /** Keeps the tree as it is while something is put into it, and waits for what is being deleted there. */
+  async #enter(paths: readonly RepoPath[]): Promise<void> {
+    const { tx, repoId, veils } = this.#deps;
+    await lockTree(tx, repoId, 'shared');
+    await veils.requireFree(tx, repoId, paths);
+  }
+
+  #isHidden(path: RepoPath): boolean {
+    return this.#deps.veils.hides(this.#deps.repoId, path);
   }
 
   /** The right depends on whether something is there, which only this transaction knows. */
@@ -221,7 +249,7 @@ export class TransactionTree implements Tree {
   }
 
   async #require(path: RepoPath): Promise<NodeRow> {
-    const node = await getNode(this.#deps.tx, this.#deps.repoId, path);
+    const node = (await this.get(path)) as NodeRow | undefined;
     if (!node) throw new AppError('not_found', `There is nothing at "${joinPath(this.#deps.repo, path)}".`);
     return node;
   }

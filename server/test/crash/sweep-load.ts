@@ -1,7 +1,7 @@
 /** Full push load on a server while it is swept again and again. */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { sweepOnce } from '../../src/app.ts';
+import { sweepOnce } from '../../src/repositories/reclaim.ts';
 import { type Storage, startTestApp, type TestApp } from '../support/test-app.ts';
 import { checkOverHttp } from './checker.ts';
 import { Ledger } from './ledger.ts';

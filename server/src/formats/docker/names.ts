@@ -1,5 +1,6 @@
 /** The grammar of names, tags and references, and where each kind of thing lies in the tree. */
 import { AppError } from '../../core/errors.ts';
+import type { Placement } from '../../core/format.ts';
 import { clip, type Digest, joinPath, parseDigest, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import { ociError } from './errors.ts';
 
@@ -89,4 +90,26 @@ export function layerName(sha256: Sha256): string {
 /** Where a blob waits for a manifest. */
 export function waitingBlob(image: string, sha256: Sha256): RepoPath {
   return joinPath(image, UPLOADS, layerName(sha256));
+}
+
+/** What a file of an image is at a path to which it is copied or moved. */
+export function placeFile(path: RepoPath): Placement | undefined {
+  const segments = path.split('/');
+  const name = segments.at(-1) ?? '';
+  const folder = segments.at(-2) ?? '';
+  const image = segments.slice(0, -2).join('/');
+  if (folder === UPLOADS) return undefined;
+  const byDigest = folder.includes(':') && parseDigest(folder) !== undefined;
+  if (image.length > MAX_NAME || !NAME.test(image) || !(byDigest || isTag(folder))) {
+    throw new AppError(
+      'conflict',
+      `"${clip(path, 300)}" is no place for a part of an image. Choose a target of the form image/tag, in lower case.`,
+    );
+  }
+  if (name !== MANIFEST && name !== INDEX) return { package: image };
+  return {
+    package: image,
+    version: folder,
+    properties: { 'docker.repoName': [image], 'docker.manifest': [folder] },
+  };
 }

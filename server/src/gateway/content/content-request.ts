@@ -1,7 +1,7 @@
 /** One request of the content plane, once it is known which repository and which path it is about. */
 import type { Authentication } from '../../auth/authenticator.ts';
 import type { Format } from '../../core/format.ts';
-import { joinPath } from '../../core/ids.ts';
+import { joinPath, type RepoPath } from '../../core/ids.ts';
 import type { Layout } from '../../core/layouts.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
@@ -25,6 +25,8 @@ export interface ContentRequest {
   readonly style: 'page' | 'simple';
   readonly archives: ExplodeLimits & EntryLimits;
   readonly folderArchives: FolderArchives;
+  /** Deletes what lies at the path, as the caller may. */
+  deleteItem(path: RepoPath): Promise<void>;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
   /** What the caller uploaded in parts, by the token for it. */

@@ -2,7 +2,7 @@
 import type { Authentication, Authenticator } from '../../auth/authenticator.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
-import { clip } from '../../core/ids.ts';
+import { clip, type RepoKey, type RepoPath } from '../../core/ids.ts';
 import { nameOf, type Principal } from '../../core/principal.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
@@ -26,6 +26,7 @@ export interface ContentDeps {
   readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
   readonly archives: ContentRequest['archives'];
   readonly folderArchives: FolderArchives;
+  deleteItem(principal: Principal, repo: RepoKey, path: RepoPath): Promise<void>;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
   /** What the caller uploaded in parts, by the token for it. */
@@ -96,6 +97,7 @@ class ContentCall implements Call {
       archives: this.#deps.archives,
       folderArchives: this.#deps.folderArchives,
       uploaded: (token) => this.#deps.uploaded(caller.principal, token),
+      deleteItem: (path) => this.#deps.deleteItem(caller.principal, repo.key, path),
       findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
     };
     switch (request.method) {

@@ -1,0 +1,66 @@
+/** Addresses of the storage API and of those like it: a repository and a path in it. */
+import { AppError } from '../../core/errors.ts';
+import { clip, joinPath, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+import type { Folder, Repository } from '../../core/repository.ts';
+import { decodeSegment } from '../../core/target.ts';
+import type { RepositoryDirectory } from '../../repositories/directory.ts';
+import type { ApiRequest } from '../route.ts';
+
+/** One place in a repository, with its addresses. */
+export interface Place {
+  readonly repo: Repository;
+  readonly path: RepoPath;
+  /** In this API. */
+  readonly uri: string;
+  /** Where its bytes are. */
+  readonly downloadUri: string;
+}
+
+/** Words before the repository in the addresses of most resources, such as `artifactory/api/storage`. */
+const WORDS = 3;
+
+/** What a request names, as its caller may see it. */
+export function placeOf(repositories: RepositoryDirectory, request: ApiRequest<unknown>): Place {
+  const { params, caller, root, exchange } = request;
+  const key = params['repo'] ?? '';
+  const repo = repositories.get(key, caller.principal);
+  if (!repo) {
+    if (!caller.authenticated) throw new AppError('unauthenticated', 'Authentication is required');
+    if (repositories.describe(key, caller.principal)) {
+      throw new AppError('invalid', `Repository '${clip(key)}' is not a local repository`);
+    }
+    throw new AppError('not_found', `There is no repository "${clip(key)}", or you may not use it.`);
+  }
+  exchange.note.repo = repo.key;
+  const path = pathOf(request);
+  const address = joinPath(repo.key, path).split('/').map(encodeURIComponent).join('/');
+  return { repo, path, uri: `${root}/api/storage/${address}`, downloadUri: `${root}/${address}` };
+}
+
+/** The path of a request below its repository; `words` is how many words stand before that. */
+export function pathOf({ exchange }: Pick<ApiRequest<unknown>, 'exchange'>, words = WORDS): RepoPath {
+  return parsePath(exchange.target.segments.slice(words + 1));
+}
+
+/** Takes the raw segments below the repository's key; a slash at the end and matrix parameters mean nothing here. */
+function parsePath(segments: readonly string[]): RepoPath {
+  const names = segments.map((segment) => decodeSegment(segment.split(';', 1)[0] ?? ''));
+  if (names.some((name) => name.includes('%2F'))) {
+    throw new AppError('invalid', 'The path holds an encoded slash. Send "/" where folders are separated.');
+  }
+  return parseRepoPath((names.at(-1) === '' ? names.slice(0, -1) : names).join('/'));
+}
+
+/** `/repo/path` of a query parameter: decoded once by whoever read the query. */
+export function parseTarget(text: string): { readonly repo: string; readonly path: RepoPath } {
+  const trimmed = text.replace(/^\//, '').replace(/\/$/, '');
+  const [repo = '', ...rest] = trimmed.split('/');
+  if (repo === '') throw new AppError('invalid', `"${clip(text)}" names no repository: send /repository/path.`);
+  return { repo, path: parseRepoPath(rest.join('/')) };
+}
+
+export async function requireFolder({ repo, path }: Place): Promise<Folder> {
+  const folder = await repo.folder(path);
+  if (!folder) throw new AppError('not_found', 'Unable to find item');
+  return folder;
+}
