@@ -1,6 +1,7 @@
 /** What a server is doing when a test kills it, and how a client does it again. */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import type { Ledger } from './ledger.ts';
 import {
   type Blob,
@@ -110,6 +111,54 @@ async function deleteAgain({ client, image }: Scene, reference: string): Promise
   await client.expect([202, 404], 'DELETE', `/v2/${REPO}/${image}/manifests/${reference}`);
 }
 
+const STORAGE = '/artifactory/api/storage';
+/** More than one transaction takes. */
+const MANY = 350;
+
+function manyFolder({ image }: Scene): string {
+  return `generic-local/many/${image}`;
+}
+
+async function putMany(scene: Scene): Promise<void> {
+  for (let i = 0; i < MANY; i += 50) {
+    const names = Array.from({ length: 50 }, (_, j) => `d${j % 3}/f${i + j}`);
+    await Promise.all(
+      names.map((name) =>
+        scene.client.expect([201], 'PUT', `/artifactory/${manyFolder(scene)}/${name}`, { body: Buffer.from(name) }),
+      ),
+    );
+  }
+}
+
+async function deleteMany(scene: Scene): Promise<void> {
+  await scene.client.expect([204, 404], 'DELETE', `/artifactory/${manyFolder(scene)}`);
+}
+
+/** The source may be gone, if a server that died had agreed to the move. */
+async function moveMany(scene: Scene): Promise<void> {
+  const [repo, ...path] = manyFolder(scene).split('/');
+  const to = `/${manyFolder(scene)}-moved`;
+  const address = `/artifactory/api/move/${repo}/${path.join('/')}?to=${encodeURIComponent(to)}&atomic=0`;
+  const gone = await scene.client.request('GET', `${STORAGE}/${manyFolder(scene)}-moved`);
+  if (gone.status === 404) await scene.client.expect([200, 404], 'POST', address);
+}
+
+/** The server that does the work dies of it: whoever talks to it notices. */
+async function untilCut(scene: Scene, work: () => Promise<void>): Promise<void> {
+  await work();
+  const until = Date.now() + 20_000;
+  while (Date.now() < until) await scene.client.request('GET', '/artifactory/api/system/ping');
+}
+
+/** Every file is at the place, once what was begun is done. */
+async function untilThere(scene: Scene, place: string): Promise<void> {
+  await eventually(async () => {
+    const answer = await scene.client.expect([200], 'GET', `${STORAGE}/${place}?list&deep=1`);
+    const { files } = JSON.parse(answer.body.toString()) as { files: unknown[] };
+    assert.equal(files.length, MANY);
+  }, 30_000);
+}
+
 const STEPS = {
   'uploads a blob in chunks': {
     run: uploadInChunks,
@@ -163,6 +212,28 @@ const STEPS = {
   'puts a manifest whose blobs are missing': {
     run: (scene) => putManifest(scene.client, scene.image, TAG, hollowImage(scene)),
     repeat: (scene) => assert.rejects(putManifest(scene.client, scene.image, TAG, hollowImage(scene)), Refused),
+  },
+  'deletes a folder of many files': {
+    prepare: putMany,
+    run: (scene) => untilCut(scene, () => deleteMany(scene)),
+    async repeat(scene) {
+      // What was agreed to is done by the next server; what was not can be asked for again.
+      await deleteMany(scene);
+      await untilThere(scene, `auto-trashcan/${manyFolder(scene)}`);
+      await scene.client.expect([404], 'GET', `${STORAGE}/${manyFolder(scene)}`);
+    },
+  },
+  'moves a folder of many files': {
+    prepare: putMany,
+    run: (scene) => untilCut(scene, () => moveMany(scene)),
+    async repeat(scene) {
+      await moveMany(scene);
+      await untilThere(scene, `${manyFolder(scene)}-moved`);
+      await eventually(
+        () => scene.client.expect([404], 'GET', `${STORAGE}/${manyFolder(scene)}`).then(() => undefined),
+        30_000,
+      );
+    },
   },
   sweeps: {
     async prepare(scene) {
