@@ -1,6 +1,6 @@
 /** How builds are named, and where the document of a run lies for that. */
 import { AppError } from '../core/errors.ts';
-import { clip, parseRepoPath, type RepoPath } from '../core/ids.ts';
+import { parseRepoPath, type RepoPath } from '../core/ids.ts';
 
 /** What tells one run of a build from another. */
 export interface RunName {
@@ -52,9 +52,4 @@ export function readingsOf(segment: string): readonly string[] {
     // A percent sign that encodes nothing: the name as it stands.
   }
   return [...new Set(readings)];
-}
-
-/** The run as messages call it. */
-export function renderRun(name: string, number: string): string {
-  return `${clip(name)}:${clip(number)}`;
 }

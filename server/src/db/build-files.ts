@@ -1,4 +1,4 @@
-/** Files that builds made or used: found by their bytes and by the properties that name the build. */
+/** Files that builds made or used: found by their bytes, and by the properties that name the build. */
 import { joinPath, type RepoKey, type RepoPath, type Sha256 } from '../core/ids.ts';
 import type { Db } from './database.ts';
 
@@ -7,15 +7,6 @@ export interface HolderRow {
   readonly repo: RepoKey;
   readonly path: RepoPath;
   readonly sha256: Sha256;
-}
-
-export interface UsingRunRow {
-  readonly repo: RepoKey;
-  readonly name: string;
-  readonly number: string;
-  readonly startedAt: number;
-  /** Where the run's document lies. */
-  readonly path: RepoPath;
 }
 
 /** Files with these bytes, of the build where one is given, by repository and path. */
@@ -55,30 +46,5 @@ export async function listHoldersOf(
     repo: row.key as RepoKey,
     path: joinPath(row.parent, row.name),
     sha256: row.sha256 as Sha256,
-  }));
-}
-
-/** Runs of builds that name these bytes as a dependency, newest first. */
-export async function listRunsUsing(db: Db, sha1: string, limit: number): Promise<UsingRunRow[]> {
-  const rows = await db
-    .selectFrom('build_dependency')
-    .innerJoin('build_module', 'build_module.id', 'build_dependency.module_id')
-    .innerJoin('build', 'build.id', 'build_module.build_id')
-    .innerJoin('node', 'node.id', 'build.node_id')
-    .innerJoin('repository', 'repository.id', 'build.repo_id')
-    .select(['repository.key', 'build.name', 'build.number', 'build.started_at', 'node.parent', 'node.name as file'])
-    .distinct()
-    .whereRef('node.repo_id', '=', 'build.repo_id')
-    .where('build_dependency.sha1', '=', sha1)
-    .orderBy('build.started_at', 'desc')
-    .orderBy('build.name')
-    .orderBy('build.number')
-    .limit(limit);
-  return (await rows.execute()).map((row) => ({
-    repo: row.key as RepoKey,
-    name: row.name,
-    number: row.number,
-    startedAt: row.started_at,
-    path: joinPath(row.parent, row.file),
   }));
 }
