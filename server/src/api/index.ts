@@ -8,6 +8,7 @@ import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
 import type { ClientCertificates } from '../repositories/certificates.ts';
 import { type ArchiveDownloadDeps, archiveDownloadRoutes } from './archive-download.ts';
 import { type AuditDeps, auditRoutes } from './audit.ts';
+import { type BuildArchiveDeps, buildArchiveRoutes } from './build-archive.ts';
 import { type BuildPromotionDeps, buildPromotionRoutes } from './build-promotion.ts';
 import { type BuildRemovalDeps, buildRemovalRoutes } from './build-removal.ts';
 import { buildRoutes } from './builds.ts';
@@ -54,6 +55,7 @@ export type ApiDeps = SystemDeps &
   StorageSummaryDeps &
   BuildRemovalDeps &
   BuildPromotionDeps &
+  BuildArchiveDeps &
   EncryptedPasswordDeps &
   UploadRouteDeps &
   ArchiveDownloadDeps & {
@@ -164,6 +166,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...buildRoutes(deps),
     ...buildRemovalRoutes(deps),
     ...buildPromotionRoutes(deps),
+    ...buildArchiveRoutes(deps),
     ...platformRoutes(),
     ...encryptedPasswordRoutes(deps),
     ...uploadRoutes(deps),

@@ -144,12 +144,15 @@ function repeat(part: Matcher, { min, max, lazy }: Repeat): Matcher {
   };
 }
 
-/** Takes an expression of the supported part, refuses any other as `invalid`. */
-export function parseExpression(text: string): Matcher {
+/**
+ * Takes an expression of the supported part, refuses any other as `invalid`. What its groups matched is captured by
+ * their numbers where that is asked for.
+ */
+export function parseExpression(text: string, options: { readonly numbered?: boolean } = {}): Matcher {
   if (text.length > MAX_LENGTH) {
     throw new AppError('invalid', `The regular expression is longer than ${MAX_LENGTH} characters.`);
   }
-  const parser = new Parser(text);
+  const parser = new Parser(text, options.numbered ?? false);
   return parser.whole();
 }
 
@@ -176,11 +179,14 @@ interface Parsed {
 
 class Parser {
   readonly #text: string;
+  readonly #isNumbered: boolean;
   #at = 0;
   #depth = 0;
+  #groups = 0;
 
-  constructor(text: string) {
+  constructor(text: string, isNumbered: boolean) {
     this.#text = text;
+    this.#isNumbered = isNumbered;
   }
 
   whole(): Matcher {
@@ -272,7 +278,10 @@ class Parser {
   #group(): Parsed {
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) throw this.#problem(`groups are nested deeper than ${MAX_DEPTH}`);
-    if (this.#peek() === '?') {
+    const isPlain = this.#peek() !== '?';
+    if (isPlain) this.#groups += 1;
+    const number = String(this.#groups);
+    if (!isPlain) {
       if (this.#text[this.#at + 1] !== ':') throw this.#problem('only plain groups are supported');
       this.#at += 2;
     }
@@ -280,7 +289,8 @@ class Parser {
     if (this.#peek() !== ')') throw this.#problem('a group is not closed');
     this.#at += 1;
     this.#depth -= 1;
-    return { matcher: inner.matcher, varies: inner.varies };
+    const isCaptured = isPlain && this.#isNumbered;
+    return { matcher: isCaptured ? capture(number, inner.matcher) : inner.matcher, varies: inner.varies };
   }
 
   #escape(): CharTest {

@@ -16,7 +16,12 @@ export interface FolderArchiveLimits {
   readonly maxConcurrent: number;
 }
 
-const KINDS: Readonly<Record<string, { readonly kind: ArchiveKind; readonly mediaType: string }>> = {
+interface ArchiveFormat {
+  readonly kind: ArchiveKind;
+  readonly mediaType: string;
+}
+
+const KINDS: Readonly<Record<string, ArchiveFormat>> = {
   zip: { kind: 'zip', mediaType: 'application/zip' },
   tar: { kind: 'tar', mediaType: 'application/x-tar' },
   'tar.gz': { kind: 'tar.gz', mediaType: 'application/x-gzip' },
@@ -39,14 +44,7 @@ export class FolderArchives {
     options: { readonly type: string; readonly withChecksums: boolean; readonly authenticated: boolean },
   ): Promise<PlainReply> {
     const { type, withChecksums } = options;
-    this.#requireAllowed(options.authenticated);
-    const format = Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
-    if (!format) {
-      throw new AppError(
-        'invalid',
-        `"${clip(type)}" is no type of archive: "archiveType" must be zip, tar, tar.gz or tgz.`,
-      );
-    }
+    const format = this.#requireFormat(options);
     if (!(await repo.folder(folder))) {
       const what = clip(joinPath(repo.key, folder), 300);
       if (await repo.get(folder)) throw new AppError('invalid', `"${what}" is a file: only folders become archives.`);
@@ -54,15 +52,53 @@ export class FolderArchives {
     }
     const files = await this.#list(repo, folder);
     const name = `${folder.slice(folder.lastIndexOf('/') + 1) || repo.key}.${type}`;
+    return this.#answer(format, name, filesOf(repo, folder, files, withChecksums));
+  }
+
+  /** The same with files chosen elsewhere, by their names in the archive. */
+  replyWith(
+    files: ReadonlyMap<string, Asset>,
+    options: { readonly name: string; readonly type: string; readonly authenticated: boolean },
+  ): PlainReply {
+    const format = this.#requireFormat(options);
+    this.#requireSize(
+      files.size,
+      [...files.values()].reduce((sum, { size }) => sum + size, 0),
+    );
+    async function* named(): AsyncGenerator<ArchivedFile> {
+      for (const [name, { size, modifiedAt, content }] of files) {
+        yield { name, size, modifiedAt, open: () => content.open() };
+      }
+    }
+    return this.#answer(format, `${options.name}.${options.type}`, named());
+  }
+
+  #answer(format: ArchiveFormat, name: string, files: AsyncIterable<ArchivedFile>): PlainReply {
     return {
       status: 200,
-      pieces: this.#write(format.kind, filesOf(repo, folder, files, withChecksums)),
+      pieces: this.#write(format.kind, files),
       headers: {
         'Content-Type': format.mediaType,
         'Content-Disposition': attachmentHeader(name),
         'Cache-Control': 'no-store',
       },
     };
+  }
+
+  #requireFormat({ type, authenticated }: { readonly type: string; readonly authenticated: boolean }): ArchiveFormat {
+    this.#requireAllowed(authenticated);
+    const format = Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
+    if (format) return format;
+    throw new AppError(
+      'invalid',
+      `"${clip(type)}" is no type of archive: "archiveType" must be zip, tar, tar.gz or tgz.`,
+    );
+  }
+
+  #requireSize(files: number, bytes: number): void {
+    const { maxFiles, maxBytes } = this.#limits;
+    if (files > maxFiles) throw tooLarge(`more than ${maxFiles} files`);
+    if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`);
   }
 
   #requireAllowed(authenticated: boolean): void {
@@ -77,7 +113,6 @@ export class FolderArchives {
 
   /** All that is in the folder and may be read, which must be known before the first byte is sent. */
   async #list(repo: Repository, folder: RepoPath): Promise<readonly Descendant[]> {
-    const { maxFiles, maxBytes } = this.#limits;
     const files: Descendant[] = [];
     let bytes = 0;
     for (let after: RepoPath | undefined; ; ) {
@@ -86,8 +121,7 @@ export class FolderArchives {
         if (node.folder) continue;
         files.push(node);
         bytes += node.size;
-        if (files.length > maxFiles) throw tooLarge(`more than ${maxFiles} files`);
-        if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`);
+        this.#requireSize(files.length, bytes);
       }
       if (next === undefined) return files;
       after = next;
@@ -106,10 +140,7 @@ export class FolderArchives {
 }
 
 function tooLarge(what: string): AppError {
-  return new AppError(
-    'too_large',
-    `The folder holds ${what}, which is the limit for an archive. Download parts of it.`,
-  );
+  return new AppError('too_large', `It would be ${what}, which is the limit for an archive. Download parts of it.`);
 }
 
 /** What has gone since the folder was looked through is left out. */
