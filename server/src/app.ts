@@ -59,6 +59,7 @@ import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
 import { Veils } from './repositories/veils.ts';
+import { Searches } from './search/searches.ts';
 
 /** Where messages go; a pino logger fits. */
 export interface Log {
@@ -151,6 +152,12 @@ export async function openCore(config: Config, log: Log) {
     reviewDelayMs: config.sweep.reviewDelayMs,
   });
   const downloads = new DownloadStatistics({ database, idOf: (repo) => repositories.idOf(repo) });
+  const searches = new Searches({
+    database,
+    repositories,
+    sumsOf: (sha256) => blobs.checksumsOf(sha256),
+    limits: { perCaller: config.search.maxPerUser, timeoutMs: config.search.timeoutMs },
+  });
   const refusals = new RefusalLog({ database });
   const administration = new Administration({
     database,
@@ -183,6 +190,7 @@ export async function openCore(config: Config, log: Log) {
     folderArchives: new FolderArchives(config.archives.download),
     permissions,
     repositories,
+    searches,
     formats,
     accounts,
     secrets,

@@ -45,8 +45,8 @@ const SIDEWAYS: readonly { readonly from: string; readonly to: string; readonly 
 /** Where a library may be imported; a pattern ending in a slash is a folder. */
 const HOMES: readonly { readonly library: RegExp; readonly homes: readonly string[] }[] = [
   { library: /^kysely($|\/)/, homes: ['db/'] },
-  { library: /^pg($|\/)/, homes: ['db/dialects/postgres.ts'] },
-  { library: /^node:sqlite$/, homes: ['db/dialects/sqlite.ts'] },
+  { library: /^pg($|\/)/, homes: ['db/dialects/postgres.ts', 'db/dialects/postgres-searches.ts'] },
+  { library: /^node:sqlite$/, homes: ['db/dialects/sqlite.ts', 'db/dialects/sqlite-search-worker.ts'] },
   { library: /^@(aws-sdk|smithy)\//, homes: ['blobs/drivers/s3-bucket.ts'] },
   { library: /^jose($|\/)/, homes: ['auth/'] },
   { library: /^commander$/, homes: ['cli/', 'main.ts'] },

@@ -26,6 +26,7 @@ import { type RelocationDeps, relocationRoutes } from './relocations.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
 import { RIGHTS, type Right, type Route } from './route.ts';
+import { aqlRoutes, type SearchDeps } from './search-aql.ts';
 import { type StorageDeps, storageRoutes } from './storage.ts';
 import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary.ts';
 import { type SystemDeps, systemRoutes } from './system.ts';
@@ -47,6 +48,7 @@ export type ApiDeps = SystemDeps &
   GroupDeps &
   PermissionTargetDeps &
   TokenDeps &
+  SearchDeps &
   StorageDeps &
   RelocationDeps &
   TrashDeps &
@@ -157,6 +159,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...groupRoutes(deps),
     ...permissionTargetRoutes(deps),
     ...tokenRoutes(deps),
+    ...aqlRoutes(deps),
     ...storageRoutes(deps),
     ...relocationRoutes(deps),
     ...trashRoutes(deps),

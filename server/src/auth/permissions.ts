@@ -4,6 +4,7 @@ import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, joinPath, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action, nameOf, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
+import type { PathRule, ReadRule } from '../core/read-rule.ts';
 import type { Database } from '../db/database.ts';
 import { listPermissionTargets, type PermissionTargetRow } from '../db/permission-targets.ts';
 
@@ -198,6 +199,27 @@ export class CompiledPermissions implements Permissions {
     return minimal(granted.flatMap((a) => scoped.flatMap((b) => intersection(a, b))));
   }
 
+  /** What the principal may read, as data that decides as `allows` and `mayList` do; undefined for nothing at all. */
+  readRule(principal: Principal, repo: RepoKey): ReadRule | undefined {
+    const layers: (readonly PathRule[])[] = [];
+    if (principal.kind === 'user' && principal.scope) {
+      const entries = scopeEntries(principal.scope, BIT.read, repo);
+      if (entries.length === 0) return undefined;
+      if (!entries.some((entry) => entry.paths.some((pattern) => pattern.coversBelow('')))) {
+        layers.push(entries.map((entry) => ({ includes: entry.paths.map(textOf), excludes: [] })));
+      }
+    }
+    if (principal.kind === 'user' && principal.admin) return { layers, files: true };
+    const rights = this.#rightsOf(principal, repo);
+    if ((rights.everywhere & BIT.read) !== 0) return { layers, files: true };
+    const partial = rights.partial.filter((right) => (right.bits & BIT.read) !== 0);
+    if (partial.length === 0) return undefined;
+    layers.push(
+      partial.map(({ includes, excludes }) => ({ includes: includes.map(textOf), excludes: excludes.map(textOf) })),
+    );
+    return { layers, files: true };
+  }
+
   #rightsOf(principal: Principal, repo: RepoKey): Rights {
     let byRepo = this.#byPrincipal.get(principal);
     if (!byRepo) {
@@ -313,6 +335,11 @@ export class PermissionIndex implements Permissions {
     return this.#current.readablePrefixes(principal, repo);
   }
 
+  /** See `CompiledPermissions`. */
+  readRule(principal: Principal, repo: RepoKey): ReadRule | undefined {
+    return this.#current.readRule(principal, repo);
+  }
+
   async #read(): Promise<boolean> {
     const generation = this.#generation;
     const readAt = this.#clock();
@@ -342,6 +369,10 @@ function textOf(patterns: readonly AntPattern[]): string {
 
 function bitsOf(actions: readonly Action[]): number {
   return actions.reduce((bits, action) => bits | BIT[action], 0);
+}
+
+function textOf(pattern: AntPattern): string {
+  return pattern.text;
 }
 
 function matchesAny(patterns: readonly AntPattern[], path: string): boolean {

@@ -4,7 +4,7 @@ import { drain, isRequest } from '../core/bodies.ts';
 import { AppError } from '../core/errors.ts';
 import type { Checksums, Digest, Sha256 } from '../core/ids.ts';
 import type { Content, StoreOptions } from '../core/repository.ts';
-import { setChecksums } from '../db/blobs.ts';
+import { getBlob, getInlineBytes, setChecksums } from '../db/blobs.ts';
 import type { Database, Tx } from '../db/database.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import { type HashAlgorithm, Hashes } from '../lib/hashes.ts';
@@ -124,6 +124,18 @@ export class BlobStore {
           redirect: (fileName: string) => sign(key, { expiresInMs: redirect.ttlMs, fileName }),
         }),
     };
+  }
+
+  /** All checksums of the bytes with this name; undefined when they are not stored or cannot be read. */
+  async checksumsOf(sha256: Sha256): Promise<Checksums | undefined> {
+    const { database } = this.deps;
+    const blob = await database.read((db) => getBlob(db, sha256));
+    if (!blob) return undefined;
+    const bytes = blob.storeKey === undefined ? await database.read((db) => getInlineBytes(db, sha256)) : undefined;
+    return this.checksums({ ...blob, bytes }).catch((error: unknown) => {
+      if (error instanceof AppError) return undefined;
+      throw error;
+    });
   }
 
   /** All checksums of a blob. SHA-1 and MD5 are read off its bytes the first time and remembered. */

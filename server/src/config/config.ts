@@ -8,6 +8,7 @@ import { secret } from './fields.ts';
 import { httpSection } from './http.ts';
 import { jobsSection } from './jobs.ts';
 import { logSection } from './log.ts';
+import { searchSection } from './search.ts';
 import { securitySection } from './security.ts';
 import { storageSection } from './storage.ts';
 import { sweepSection } from './sweep.ts';
@@ -26,6 +27,7 @@ export const SECTIONS = {
   trash: trashSection.prefault({}).describe('What becomes of what is deleted.'),
   docker: dockerSection.prefault({}).describe('Docker and OCI registries.'),
   security: securitySection.prefault({}).describe('Who gets in.'),
+  search: searchSection.prefault({}).describe('Searches, and what is kept for them.'),
   jobs: jobsSection.prefault({}).describe('Background work.'),
   log: logSection.prefault({}).describe('What the server reports.'),
 };

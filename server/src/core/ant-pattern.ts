@@ -24,7 +24,7 @@ const ANY_DEPTH = '**';
  * slash means nothing. Refuses, as `invalid`, what is too long, holds control characters or could not match any path.
  */
 export function compileAntPattern(text: string): AntPattern {
-  const segments = parseSegments(text);
+  const segments = parseAntSegments(text);
   const wild = segments.findIndex((segment) => isWild(segment));
   const prefix = literalPrefix(segments, wild);
   const below = {
@@ -45,7 +45,8 @@ export function compileAntPattern(text: string): AntPattern {
   return { text, prefix, matches: (path) => matchSegments(matchers, splitSegments(path)), ...below };
 }
 
-function parseSegments(text: string): string[] {
+/** The pattern in segments: `**`, or a name with wildcards. See `compileAntPattern` for what is refused. */
+export function parseAntSegments(text: string): string[] {
   if (text.length > MAX_LENGTH) {
     throw new AppError('invalid', `A path pattern is longer than ${MAX_LENGTH} characters.`);
   }
@@ -131,7 +132,11 @@ function matchWildcards(pattern: string, text: string): boolean {
     if (wanted === '*') {
       star = position++;
       starAt = at;
-    } else if (wanted === '?' || (wanted !== undefined && wanted === text[at])) {
+    } else if (wanted === '?') {
+      // A character may be two units of the text.
+      at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+      position += 1;
+    } else if (wanted !== undefined && wanted === text[at]) {
       at += 1;
       position += 1;
     } else if (star >= 0) {

@@ -5,6 +5,7 @@ import { type Kysely, PostgresAdapter, type SqlBool, sql, type Transaction } fro
 import { AppError } from '../core/errors.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import type { Schema } from './schema.ts';
+import type { SearchReader } from './search/reader.ts';
 
 export type Tx = Transaction<Schema>;
 /** Functions that only read take either; functions that must be atomic with their caller take a Tx. */
@@ -28,6 +29,8 @@ export interface Dialect {
   troubleOf(error: unknown): AppError | undefined;
   /** Resolves when everything committed before the call is on disk. */
   flush(): Promise<void>;
+  /** Searches, which may take long, apart from everything else. */
+  readonly searches: SearchReader;
   /** Upkeep that must not happen inside a request. */
   maintain?(): Promise<void>;
   close(): Promise<void>;

@@ -3,6 +3,7 @@
 import { AppError } from '../core/errors.ts';
 import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { type Action, nameOf, type Principal } from '../core/principal.ts';
+import type { ReadRule } from '../core/read-rule.ts';
 import type { Entry, Page, Repository } from '../core/repository.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
@@ -16,6 +17,8 @@ export interface PermissionChecks {
   readablePrefixes(principal: Principal, repo: RepoKey): readonly string[];
   /** In sentences, what decides whether the action is allowed. */
   explain(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): readonly string[];
+  /** What may be read, as data; undefined for nothing. */
+  readRule(principal: Principal, repo: RepoKey): ReadRule | undefined;
 }
 
 export interface AccessOptions {

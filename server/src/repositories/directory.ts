@@ -2,6 +2,7 @@
 import { clip, type RepoKey, ROOT } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
 import { nameOf, type Principal } from '../core/principal.ts';
+import type { SearchableRepository } from '../core/read-rule.ts';
 import type { Repository } from '../core/repository.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { Database } from '../db/database.ts';
@@ -9,7 +10,7 @@ import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
 import { traceStep } from '../lib/trace.ts';
 import { type AccessOptions, accessOf, authorise, type PermissionChecks } from './authorise.ts';
 import type { Access, LeafRepository } from './leaf.ts';
-import { type Limits, limitsOf, writesOf } from './limits.ts';
+import { type Limits, limitsOf, readLimitsOf, writesOf } from './limits.ts';
 import { type LocalDeps, LocalRepository } from './local.ts';
 import type { ReadOnly } from './read-only.ts';
 import { settingOf } from './settings.ts';
@@ -109,6 +110,33 @@ export class RepositoryDirectory {
   /** All repositories of all classes that the caller may know of, by key. */
   describeAll(principal: Principal): RepositoryDescription[] {
     return [...this.#held.values()].flatMap(({ row }) => (this.#isKnownTo(row, principal) ? [row] : []));
+  }
+
+  /** The repositories with files of which the caller may see some, with what it may read there. */
+  searchable(principal: Principal): SearchableRepository[] {
+    return [...this.#held.values()].flatMap(({ row, leaf }) => {
+      if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return [];
+      const permitted = this.#deps.permissions.readRule(principal, row.key);
+      if (!permitted) return [];
+      const { rule, files } = readLimitsOf(row.config);
+      const layout = row.config['repoLayoutRef'];
+      return [
+        {
+          id: row.id,
+          key: row.key,
+          packageType: row.packageType,
+          layout: typeof layout === 'string' ? layout : undefined,
+          rule: { layers: rule ? [...permitted.layers, [rule]] : permitted.layers, files },
+        },
+      ];
+    });
+  }
+
+  /** Keys of the virtual repositories that the caller may know of. */
+  virtualKeys(principal: Principal): RepoKey[] {
+    return [...this.#held.values()].flatMap(({ row }) =>
+      row.rclass === 'virtual' && this.#isKnownTo(row, principal) ? [row.key] : [],
+    );
   }
 
   /** The leaf repositories that hold what lies under the key, in the order in which they are asked; whoever asks. */

@@ -6,6 +6,7 @@ import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { type Layout, parseLayoutPath } from '../core/layouts.ts';
+import type { PathRule } from '../core/read-rule.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access } from './leaf.ts';
 import type { ReadOnly } from './read-only.ts';
@@ -21,6 +22,23 @@ export function parsePatterns(text: string): readonly AntPattern[] {
     .map((pattern) => pattern.trim())
     .filter((pattern) => pattern !== '')
     .map((pattern) => compileAntPattern(pattern));
+}
+
+/** The same limits as data, for reading: the rule of paths where there is one, and whether any file is given. */
+export function readLimitsOf(settings: Readonly<Record<string, unknown>>): {
+  readonly rule: PathRule | undefined;
+  readonly files: boolean;
+} {
+  const includes = parsePatterns(textOf(settings['includesPattern']));
+  const excludes = parsePatterns(textOf(settings['excludesPattern'])).map(({ text }) => text);
+  const takesAll = includes.length === 0 || includes.some(({ text }) => EVERYTHING.has(text));
+  return {
+    rule:
+      takesAll && excludes.length === 0
+        ? undefined
+        : { includes: takesAll ? ['**'] : includes.map(({ text }) => text), excludes },
+    files: settings['blackedOut'] !== true,
+  };
 }
 
 /** The limits that the settings set; undefined when there are none. Removing and describing stay possible. */

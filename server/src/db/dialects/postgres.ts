@@ -4,9 +4,11 @@ import pg from 'pg';
 import { AppError } from '../../core/errors.ts';
 import { Database, type Dialect } from '../database.ts';
 import type { Schema } from '../schema.ts';
+import { PostgresSearches } from './postgres-searches.ts';
 
 /** Eight-byte integers come as text by default; ours are ids, sizes and times, all below 2^53. */
 const INT8 = 20;
+const SEARCH_CONNECTIONS = 6;
 
 export interface PostgresOptions {
   readonly url: string;
@@ -16,27 +18,42 @@ export interface PostgresOptions {
 
 /** Opens a pool; the first connection is made by the first query. */
 export function openPostgres(options: PostgresOptions): Database {
-  const pool = new pg.Pool({
-    connectionString: options.url,
+  const pool = openPool(options, {
     max: options.poolSize,
-    connectionTimeoutMillis: 5000,
     statement_timeout: 60_000,
     // A server that answers nothing at all does not end its statements either.
     query_timeout: 65_000,
     idle_in_transaction_session_timeout: 60_000,
+  });
+  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  // Searches have connections of their own: however many wait for slow readers, the others go on.
+  const searches = new PostgresSearches(() =>
+    openPool(options, { max: SEARCH_CONNECTIONS, idleTimeoutMillis: 30_000 }),
+  );
+  return new Database(kysely, {
+    ...POSTGRES,
+    searches,
+    close: () => searches.close(),
+  });
+}
+
+function openPool(options: PostgresOptions, settings: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    connectionTimeoutMillis: 5000,
     types: {
       getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
         oid === INT8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
     },
+    ...settings,
   });
   // Without a listener a restart of the server would end this process.
   pool.on('error', (error) => options.onError(error));
   pool.on('connect', (client) => client.on('error', (error) => options.onError(error)));
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
-  return new Database(kysely, POSTGRES);
+  return pool;
 }
 
-const POSTGRES: Dialect = {
+const POSTGRES: Omit<Dialect, 'searches' | 'close'> = {
   name: 'postgres',
   exclusive: false,
   changedElsewhere: () => true,
@@ -65,7 +82,6 @@ const POSTGRES: Dialect = {
     return undefined;
   },
   async flush() {},
-  async close() {},
 };
 
 function codeOf(error: unknown): string {

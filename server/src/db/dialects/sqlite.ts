@@ -19,6 +19,7 @@ import {
 import { AppError } from '../../core/errors.ts';
 import { Database, type Dialect } from '../database.ts';
 import type { Schema } from '../schema.ts';
+import { SqliteSearches } from './sqlite-searches.ts';
 
 /** Below this an old bug could corrupt the file when a writer and a checkpoint met (fixed in 3.51.3). */
 const MIN_VERSION = [3, 51, 3];
@@ -70,6 +71,7 @@ function sqliteDialect(
   checkpointer: Checkpointer,
 ): Dialect {
   let seen = dataVersion(sqlite);
+  const searches = new SqliteSearches(sqlite.location() ?? '');
   return {
     name: 'sqlite',
     exclusive: true,
@@ -103,6 +105,7 @@ function sqliteDialect(
       return undefined;
     },
     flush: () => wal.sync(),
+    searches,
     async maintain() {
       const { size } = await stat(`${sqlite.location()}-wal`);
       if (size > CHECKPOINT_BYTES) await checkpointer.run('passive');
@@ -110,6 +113,7 @@ function sqliteDialect(
       if (size > RESTART_BYTES) await driver.alone(() => checkpointer.run('restart'));
     },
     async close() {
+      await searches.close();
       await checkpointer.stop();
       connection.clear();
       sqlite.exec('pragma wal_checkpoint(truncate)');

@@ -1,0 +1,465 @@
+/** What can be searched: the domains of AQL, their fields as columns, and how rows of one lead to rows of another. */
+
+export type DomainName =
+  | 'item'
+  | 'property'
+  | 'stat'
+  | 'archive'
+  | 'entry'
+  | 'artifact'
+  | 'dependency'
+  | 'module'
+  | 'moduleProperty'
+  | 'build'
+  | 'buildProperty'
+  | 'promotion'
+  | 'release'
+  | 'releaseArtifact';
+
+/** `repo` holds a repository's id, `path` the folder with '' for the top, `type` 0 for a file; `computed` has no column. */
+export type FieldType = 'string' | 'number' | 'date' | 'repo' | 'path' | 'type' | 'computed';
+
+export interface Field {
+  readonly name: string;
+  /** How result rows name it. */
+  readonly key: string;
+  readonly type: FieldType;
+  /** The column, or an expression, of the row with this alias. */
+  column(alias: string): string;
+  readonly isDefault: boolean;
+  readonly isNullable: boolean;
+}
+
+/** One way from a row to rows of another domain; `key` equals the first row's `ident`. */
+export interface LinkBranch {
+  /** What follows `from`; the rows reached have the alias `child`, and others `helper` and `helper2`. */
+  from(child: string, helper: string): string;
+  key(child: string, helper: string): string;
+}
+
+export interface Link {
+  readonly name: string;
+  readonly to: DomainName;
+  readonly branches: readonly LinkBranch[];
+  /** How result rows name the list of the rows reached. */
+  readonly list: string;
+}
+
+export interface Domain {
+  readonly name: DomainName;
+  readonly table: string;
+  /** What `find` is called on, and the list in answers. */
+  readonly root: string;
+  /** What fields are prefixed with when named from elsewhere. */
+  readonly prefix: string;
+  /** The column by which links begin; rows with the same value lead to the same rows. */
+  readonly ident: string;
+  readonly fields: ReadonlyMap<string, Field>;
+  readonly links: ReadonlyMap<string, Link>;
+  /** Name of the link to key and value rows, where `@key` means something. */
+  readonly properties?: string;
+  /** The column that sets rows apart, for an order that is the same each time. */
+  readonly order: readonly string[];
+}
+
+interface FieldSpec {
+  readonly type?: FieldType;
+  readonly column?: string | ((alias: string) => string);
+  readonly extra?: boolean;
+  readonly nullable?: boolean;
+}
+
+function fields(prefix: string, specs: Readonly<Record<string, FieldSpec>>): ReadonlyMap<string, Field> {
+  return new Map(
+    Object.entries(specs).map(([name, { type = 'string', column = name, extra = false, nullable = false }]) => [
+      name,
+      {
+        name,
+        key: `${prefix}${name}`,
+        type,
+        column: typeof column === 'string' ? (alias: string) => `${alias}.${column}` : column,
+        isDefault: !extra,
+        isNullable: nullable,
+      },
+    ]),
+  );
+}
+
+function links(...list: readonly Link[]): ReadonlyMap<string, Link> {
+  return new Map(list.map((link) => [link.name, link]));
+}
+
+/** Rows whose table names the first row by a column. */
+function held(name: string, to: DomainName, list: string, by: { table: string; column: string }): Link {
+  const branch = {
+    from: (child: string) => `${by.table} ${child}`,
+    key: (child: string) => `${child}.${by.column}`,
+  };
+  return { name, to, list, branches: [branch] };
+}
+
+/** The row that a column of the first row names. */
+function owner(name: string, to: DomainName, list: string, way: { table: string; via: string; column: string }): Link {
+  const branch = {
+    from: (child: string, helper: string) =>
+      `${way.via} ${helper} join ${way.table} ${child} on ${child}.id = ${helper}.${way.column}`,
+    key: (_child: string, helper: string) => `${helper}.id`,
+  };
+  return { name, to, list, branches: [branch] };
+}
+
+/** What builds name by checksum: by SHA-256 where the build tells it, else by SHA-1. */
+function named(name: string, to: DomainName, list: string, table: string): Link {
+  return {
+    name,
+    to,
+    list,
+    branches: [
+      {
+        from: (child, helper) => `${table} ${child} join node ${helper} on ${helper}.sha256 = ${child}.sha256`,
+        key: (_child, helper) => `${helper}.id`,
+      },
+      {
+        from: (child, helper) =>
+          `${table} ${child} join blob ${helper}b on ${helper}b.sha1 = ${child}.sha1 and ${child}.sha256 is null join node ${helper} on ${helper}.sha256 = ${helper}b.sha256`,
+        key: (_child, helper) => `${helper}.id`,
+      },
+    ],
+  };
+}
+
+function itemsNamedBy(table: string): Link {
+  return {
+    name: 'item',
+    to: 'item',
+    list: 'items',
+    branches: [
+      {
+        from: (child, helper) => `${table} ${helper} join node ${child} on ${child}.sha256 = ${helper}.sha256`,
+        key: (_child, helper) => `${helper}.id`,
+      },
+      {
+        from: (child, helper) =>
+          `${table} ${helper} join blob ${helper}b on ${helper}b.sha1 = ${helper}.sha1 and ${helper}.sha256 is null join node ${child} on ${child}.sha256 = ${helper}b.sha256`,
+        key: (_child, helper) => `${helper}.id`,
+      },
+    ],
+  };
+}
+
+const depth = (a: string) =>
+  `(case when ${a}.name = '.' then 0 when ${a}.parent = '' then 1 else length(${a}.parent) - length(replace(${a}.parent, '/', '')) + 2 end)`;
+const sum = (column: string) => (a: string) => `(select h.${column} from blob h where h.sha256 = ${a}.sha256)`;
+
+/** Release bundles are not kept by this server: their domains are understood and always empty. */
+const NO_RELEASE =
+  "(select '' as name, '' as version, '' as status, 0 as created, '' as signature, '' as type, '' as storing_repo, 0 as id where 1 = 0)";
+const NO_RELEASE_ARTIFACT = "(select '' as path, 0 as id, 0 as item_id, 0 as bundle_id where 1 = 0)";
+
+const scopes = (a: string) => `nullif(replace(replace(replace(${a}.scopes, '["', ''), '"]', ''), '","', ','), '[]')`;
+
+const KEY_VALUE: Readonly<Record<string, FieldSpec>> = { key: {}, value: {} };
+const checksums: Readonly<Record<string, FieldSpec>> = {
+  sha1: { extra: true, nullable: true },
+  md5: { extra: true, nullable: true },
+};
+
+const LIST: readonly Domain[] = [
+  {
+    name: 'item',
+    table: 'node',
+    root: 'items',
+    prefix: 'item',
+    ident: 'id',
+    order: ['id'],
+    properties: 'property',
+    fields: fields('', {
+      repo: { type: 'repo', column: 'repo_id' },
+      path: { type: 'path', column: 'parent' },
+      name: {},
+      type: { type: 'type', column: 'folder' },
+      size: { type: 'number' },
+      created: { type: 'date', column: 'created_at' },
+      created_by: {},
+      modified: { type: 'date', column: 'modified_at' },
+      modified_by: {},
+      updated: { type: 'date', column: 'modified_at' },
+      depth: { type: 'number', column: depth, extra: true },
+      id: { type: 'number', extra: true },
+      original_md5: { extra: true, nullable: true },
+      actual_md5: { extra: true, nullable: true, column: sum('md5') },
+      original_sha1: { extra: true, nullable: true },
+      actual_sha1: { extra: true, nullable: true, column: sum('sha1') },
+      sha256: { extra: true, nullable: true },
+      repo_path_checksum: { type: 'computed', extra: true },
+      virtual_repos: { type: 'computed', extra: true },
+    }),
+    links: links(
+      held('property', 'property', 'properties', { table: 'property', column: 'node_id' }),
+      held('stat', 'stat', 'stats', { table: 'statistic', column: 'node_id' }),
+      {
+        name: 'archive',
+        to: 'archive',
+        list: 'archives',
+        branches: [
+          {
+            from: (child, helper) => `archive ${child} join node ${helper} on ${helper}.sha256 = ${child}.sha256`,
+            key: (_child, helper) => `${helper}.id`,
+          },
+        ],
+      },
+      named('artifact', 'artifact', 'artifacts', 'build_artifact'),
+      named('dependency', 'dependency', 'dependencies', 'build_dependency'),
+      held('release_artifact', 'releaseArtifact', 'release_artifacts', {
+        table: NO_RELEASE_ARTIFACT,
+        column: 'item_id',
+      }),
+    ),
+  },
+  {
+    name: 'property',
+    table: 'property',
+    root: 'properties',
+    prefix: 'property',
+    ident: 'node_id',
+    order: ['node_id', 'key', 'value'],
+    fields: fields('', {
+      ...KEY_VALUE,
+      id: { type: 'number', column: 'node_id', extra: true },
+      item_id: { type: 'number', column: 'node_id', extra: true },
+    }),
+    links: links(held('item', 'item', 'items', { table: 'node', column: 'id' })),
+  },
+  {
+    name: 'stat',
+    table: 'statistic',
+    root: 'stats',
+    prefix: 'stat',
+    ident: 'node_id',
+    order: ['node_id'],
+    fields: fields('', {
+      downloaded: { type: 'date', column: 'downloaded_at', nullable: true },
+      downloads: { type: 'number' },
+      downloaded_by: { nullable: true },
+      remote_downloaded: { type: 'date', column: 'remote_downloaded_at', extra: true, nullable: true },
+      remote_downloads: { type: 'number', extra: true },
+      remote_downloaded_by: { extra: true, nullable: true },
+      remote_origin: { extra: true, nullable: true, column: () => 'cast(null as text)' },
+      remote_path: { extra: true, nullable: true, column: () => 'cast(null as text)' },
+      id: { type: 'number', column: 'node_id', extra: true },
+      remote_id: { type: 'number', column: 'node_id', extra: true },
+    }),
+    links: links(held('item', 'item', 'items', { table: 'node', column: 'id' })),
+  },
+  {
+    name: 'archive',
+    table: 'archive',
+    root: 'archives',
+    prefix: 'archive',
+    ident: 'sha256',
+    order: ['sha256'],
+    fields: fields('archive.', { id: { column: 'sha256' } }),
+    links: links(
+      held('entry', 'entry', 'entries', { table: 'archive_entry', column: 'sha256' }),
+      held('item', 'item', 'items', { table: 'node', column: 'sha256' }),
+    ),
+  },
+  {
+    name: 'entry',
+    table: 'archive_entry',
+    root: 'archive.entries',
+    prefix: 'archive.entry',
+    ident: 'sha256',
+    order: ['sha256', 'path', 'name'],
+    fields: fields('entry.', { name: {}, path: { type: 'path' } }),
+    links: links(held('archive', 'archive', 'archives', { table: 'archive', column: 'sha256' })),
+  },
+  {
+    name: 'artifact',
+    table: 'build_artifact',
+    root: 'artifacts',
+    prefix: 'artifact',
+    ident: 'id',
+    order: ['id'],
+    fields: fields('artifact.', { name: {}, type: { nullable: true }, ...checksums }),
+    links: links(
+      itemsNamedBy('build_artifact'),
+      owner('module', 'module', 'modules', { table: 'build_module', via: 'build_artifact', column: 'module_id' }),
+    ),
+  },
+  {
+    name: 'dependency',
+    table: 'build_dependency',
+    root: 'dependencies',
+    prefix: 'dependency',
+    ident: 'id',
+    order: ['id'],
+    fields: fields('dependency.', {
+      name: {},
+      scope: { column: scopes, nullable: true },
+      type: { nullable: true },
+      ...checksums,
+    }),
+    links: links(
+      itemsNamedBy('build_dependency'),
+      owner('module', 'module', 'modules', { table: 'build_module', via: 'build_dependency', column: 'module_id' }),
+    ),
+  },
+  {
+    name: 'module',
+    table: 'build_module',
+    root: 'modules',
+    prefix: 'module',
+    ident: 'id',
+    order: ['id'],
+    properties: 'property',
+    fields: fields('module.', { name: {}, id: { type: 'number', extra: true } }),
+    links: links(
+      owner('build', 'build', 'builds', { table: 'build', via: 'build_module', column: 'build_id' }),
+      held('artifact', 'artifact', 'artifacts', { table: 'build_artifact', column: 'module_id' }),
+      held('dependency', 'dependency', 'dependencies', { table: 'build_dependency', column: 'module_id' }),
+      held('property', 'moduleProperty', 'module.properties', { table: 'build_module_property', column: 'module_id' }),
+    ),
+  },
+  {
+    name: 'moduleProperty',
+    table: 'build_module_property',
+    root: 'module.properties',
+    prefix: 'module.property',
+    ident: 'module_id',
+    order: ['module_id', 'key', 'value'],
+    fields: fields('module.property.', KEY_VALUE),
+    links: links(held('module', 'module', 'modules', { table: 'build_module', column: 'id' })),
+  },
+  {
+    name: 'build',
+    table: 'build',
+    root: 'builds',
+    prefix: 'build',
+    ident: 'id',
+    order: ['id'],
+    properties: 'property',
+    fields: fields('build.', {
+      url: { nullable: true },
+      name: {},
+      number: {},
+      started: { type: 'date', column: 'started_at' },
+      created: { type: 'date', column: 'created_at' },
+      created_by: {},
+      modified: { type: 'date', column: 'modified_at' },
+      modified_by: {},
+      id: { type: 'number', extra: true },
+      repo: { type: 'repo', column: 'repo_id', extra: true },
+    }),
+    links: links(
+      held('module', 'module', 'modules', { table: 'build_module', column: 'build_id' }),
+      held('property', 'buildProperty', 'build.properties', { table: 'build_property', column: 'build_id' }),
+      held('promotion', 'promotion', 'build.promotions', { table: 'build_promotion', column: 'build_id' }),
+    ),
+  },
+  {
+    name: 'buildProperty',
+    table: 'build_property',
+    root: 'build.properties',
+    prefix: 'build.property',
+    ident: 'build_id',
+    order: ['build_id', 'key', 'value'],
+    fields: fields('build.property.', KEY_VALUE),
+    links: links(held('build', 'build', 'builds', { table: 'build', column: 'id' })),
+  },
+  {
+    name: 'promotion',
+    table: 'build_promotion',
+    root: 'build.promotions',
+    prefix: 'build.promotion',
+    ident: 'id',
+    order: ['id'],
+    fields: fields('build.promotion.', {
+      created: { type: 'date', column: 'created_at' },
+      created_by: {},
+      status: { nullable: true },
+      repo: { nullable: true },
+      comment: { nullable: true },
+      user: { column: 'ci_user', nullable: true },
+    }),
+    links: links(owner('build', 'build', 'builds', { table: 'build', via: 'build_promotion', column: 'build_id' })),
+  },
+  {
+    name: 'release',
+    table: NO_RELEASE,
+    root: 'releases',
+    prefix: 'release',
+    ident: 'id',
+    order: ['id'],
+    fields: fields('release.', {
+      name: {},
+      version: {},
+      status: {},
+      created: { type: 'date' },
+      signature: {},
+      type: {},
+      storing_repo: {},
+      id: { type: 'number' },
+    }),
+    links: links(
+      held('release_artifact', 'releaseArtifact', 'release_artifacts', {
+        table: NO_RELEASE_ARTIFACT,
+        column: 'bundle_id',
+      }),
+    ),
+  },
+  {
+    name: 'releaseArtifact',
+    table: NO_RELEASE_ARTIFACT,
+    root: 'release_artifacts',
+    prefix: 'release_artifact',
+    ident: 'id',
+    order: ['id'],
+    fields: fields('release_artifact.', {
+      path: {},
+      id: { type: 'number' },
+      item_id: { type: 'number' },
+      bundle_id: { type: 'number' },
+      repo_path: { column: 'path', extra: true },
+    }),
+    links: links(
+      held('release', 'release', 'releases', {
+        table: NO_RELEASE,
+        column: 'id',
+      }),
+      held('item', 'item', 'items', { table: 'node', column: 'id' }),
+    ),
+  },
+];
+
+const BY_NAME = new Map(LIST.map((domain) => [domain.name, domain]));
+const BY_ROOT = new Map(LIST.map((domain) => [domain.root, domain]));
+
+export function domainOf(name: DomainName): Domain {
+  const domain = BY_NAME.get(name);
+  if (!domain) throw new Error(`there is no domain "${name}"`);
+  return domain;
+}
+
+/** The domain that `find` is called on by this name. */
+export function rootDomain(name: string): Domain | undefined {
+  return BY_ROOT.get(name);
+}
+
+/** Domains whose rows tell of a build, and the link towards it. */
+export const TOWARDS_BUILD: Partial<Readonly<Record<DomainName, string>>> = {
+  artifact: 'module',
+  dependency: 'module',
+  module: 'build',
+  moduleProperty: 'module',
+  buildProperty: 'build',
+  promotion: 'build',
+};
+
+/** Domains whose rows tell of items, and the link towards them. */
+export const TOWARDS_ITEM: Partial<Readonly<Record<DomainName, string>>> = {
+  property: 'item',
+  stat: 'item',
+  archive: 'item',
+  entry: 'archive',
+};
