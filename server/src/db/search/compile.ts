@@ -381,7 +381,7 @@ function addLookups(
       const key = branch.key(child, helper);
       const condition = all([
         raw(`${key} in @ids`),
-        visibleRow(to, child, context),
+        visibleRow(to, child, context, link),
         keysAmong(child, include.keys),
         ...(shown.where ? filtersOf(shown.where, include.link, child, domain, context) : []),
       ]);

@@ -41,6 +41,8 @@ export interface Link {
   readonly name: string;
   readonly to: DomainName;
   readonly branches: readonly LinkBranch[];
+  /** Whether it leads from what describes an item to that item. */
+  readonly describes?: boolean;
   /** How result rows name the list of the rows reached. */
   readonly list: string;
 }
@@ -228,7 +230,7 @@ const LIST: readonly Domain[] = [
       id: { type: 'number', column: 'node_id', extra: true },
       item_id: { type: 'number', column: 'node_id', extra: true },
     }),
-    links: links(held('item', 'item', 'items', { table: 'node', column: 'id' })),
+    links: links({ ...held('item', 'item', 'items', { table: 'node', column: 'id' }), describes: true }),
   },
   {
     name: 'stat',
@@ -249,7 +251,7 @@ const LIST: readonly Domain[] = [
       id: { type: 'number', column: 'node_id', extra: true },
       remote_id: { type: 'number', column: 'node_id', extra: true },
     }),
-    links: links(held('item', 'item', 'items', { table: 'node', column: 'id' })),
+    links: links({ ...held('item', 'item', 'items', { table: 'node', column: 'id' }), describes: true }),
   },
   {
     name: 'archive',

@@ -252,7 +252,7 @@ function fulfils(link: Link, child: string, context: WhereContext, { criterion, 
   return all([
     row ? row(child) : TRUE,
     criterion ? where(criterion, to, child, context) : TRUE,
-    visibleRow(to, child, context),
+    visibleRow(to, child, context, link),
   ]);
 }
 
@@ -289,12 +289,15 @@ function drivingTarget(
   return { link, target: { row: (child) => keyAndValue(child, key, op, value, context) } };
 }
 
-/** What the caller may see of the rows with this alias. */
-export function visibleRow(domain: Domain, alias: string, context: WhereContext): Fragment {
+/** What the caller may see of the rows with this alias, reached by the link if by one. */
+export function visibleRow(domain: Domain, alias: string, context: WhereContext, link?: Link): Fragment {
   const { scope } = context;
   switch (domain.name) {
-    case 'item':
-      return readableItem(alias, [...scope.repositories.values()], context.dialect);
+    case 'item': {
+      // Who comes from what describes an item must be allowed to read the item itself.
+      const asFile = link?.describes === true;
+      return readableItem(alias, [...scope.repositories.values()], context.dialect, { asFile });
+    }
     case 'build':
       return allBuilds(scope) ? TRUE : readableBuild(alias, scope);
     case 'module':
