@@ -27,6 +27,9 @@ import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
 import { RIGHTS, type Right, type Route } from './route.ts';
 import { aqlRoutes, type SearchDeps } from './search-aql.ts';
+import { buildSearchRoutes } from './search-builds.ts';
+import { itemSearchRoutes } from './search-items.ts';
+import { versionSearchRoutes } from './search-versions.ts';
 import { type StorageDeps, storageRoutes } from './storage.ts';
 import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary.ts';
 import { type SystemDeps, systemRoutes } from './system.ts';
@@ -160,6 +163,9 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...permissionTargetRoutes(deps),
     ...tokenRoutes(deps),
     ...aqlRoutes(deps),
+    ...itemSearchRoutes(deps),
+    ...versionSearchRoutes(deps),
+    ...buildSearchRoutes(deps),
     ...storageRoutes(deps),
     ...relocationRoutes(deps),
     ...trashRoutes(deps),

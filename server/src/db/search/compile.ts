@@ -71,7 +71,7 @@ export const ITEM_COLUMNS = ['id', 'repo_id', 'parent', 'name', 'folder', 'sha25
 const MAIN = 'i';
 const ROOTS = `(select -r.id as id, r.id as repo_id, '' as parent, '.' as name, 1 as folder, cast(null as text) as sha256,
   0 as size, r.created_at, '_system_' as created_by, r.created_at as modified_at, '_system_' as modified_by,
-  cast(null as text) as original_sha1, cast(null as text) as original_md5 from repository r)`;
+  cast(null as text) as original_sha1, cast(null as text) as original_md5, cast(null as text) as media_type from repository r)`;
 /** Fields of items by whose order an index can be read. */
 const ORDERED = new Set(['created', 'modified', 'updated', 'name']);
 
@@ -318,7 +318,7 @@ function candidatesOf(
 
 /** Whether an index can find what the comparison is true for. */
 function isBounded(op: Comparison, value: unknown): boolean {
-  if (value === null || op === 'ne' || op === 'nmatch') return false;
+  if (value === null || op === 'ne' || op === 'nmatch' || op === 'imatch') return false;
   return op !== 'match' || !/^[*?]/.test(String(value));
 }
 

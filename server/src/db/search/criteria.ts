@@ -2,7 +2,8 @@
 import type { SearchableRepository } from '../../core/read-rule.ts';
 import type { DomainName } from './domains.ts';
 
-export type Comparison = 'eq' | 'ne' | 'gt' | 'gte' | 'lt' | 'lte' | 'match' | 'nmatch';
+/** `imatch` is `match` where the case of ASCII letters means nothing. */
+export type Comparison = 'eq' | 'ne' | 'gt' | 'gte' | 'lt' | 'lte' | 'match' | 'nmatch' | 'imatch';
 
 /** Dates are epoch milliseconds; patterns of `match` have `*` for any run and `?` for one character. */
 export type Value = string | number | null;

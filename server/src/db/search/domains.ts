@@ -28,6 +28,8 @@ export interface Field {
   column(alias: string): string;
   readonly isDefault: boolean;
   readonly isNullable: boolean;
+  /** For searches of our own; queries in AQL do not know it. */
+  readonly isInternal: boolean;
 }
 
 /** One way from a row to rows of another domain; `key` equals the first row's `ident`. */
@@ -69,21 +71,25 @@ interface FieldSpec {
   readonly column?: string | ((alias: string) => string);
   readonly extra?: boolean;
   readonly nullable?: boolean;
+  readonly internal?: boolean;
 }
 
 function fields(prefix: string, specs: Readonly<Record<string, FieldSpec>>): ReadonlyMap<string, Field> {
   return new Map(
-    Object.entries(specs).map(([name, { type = 'string', column = name, extra = false, nullable = false }]) => [
-      name,
-      {
+    Object.entries(specs).map(
+      ([name, { type = 'string', column = name, extra = false, nullable = false, internal = false }]) => [
         name,
-        key: `${prefix}${name}`,
-        type,
-        column: typeof column === 'string' ? (alias: string) => `${alias}.${column}` : column,
-        isDefault: !extra,
-        isNullable: nullable,
-      },
-    ]),
+        {
+          name,
+          key: `${prefix}${name}`,
+          type,
+          column: typeof column === 'string' ? (alias: string) => `${alias}.${column}` : column,
+          isDefault: !extra,
+          isNullable: nullable,
+          isInternal: internal,
+        },
+      ],
+    ),
   );
 }
 
@@ -195,6 +201,7 @@ const LIST: readonly Domain[] = [
       sha256: { extra: true, nullable: true },
       repo_path_checksum: { type: 'computed', extra: true },
       virtual_repos: { type: 'computed', extra: true },
+      mime_type: { column: 'media_type', extra: true, nullable: true, internal: true },
     }),
     links: links(
       held('property', 'property', 'properties', { table: 'property', column: 'node_id' }),

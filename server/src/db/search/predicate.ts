@@ -19,9 +19,12 @@ export function compare(column: Column, op: Comparison, value: Value, dialect: D
     const same = compare(column, op === 'ne' ? 'eq' : 'match', value, dialect);
     return isNullable && same !== TRUE ? any([raw(`${expression} is null`), not(same)]) : not(same);
   }
-  if (typeof value === 'number') return raw(`${expression} ${SIGNS[op === 'match' ? 'eq' : op]} ${literal(value)}`);
+  if (typeof value === 'number') {
+    return raw(`${expression} ${SIGNS[op === 'match' || op === 'imatch' ? 'eq' : op]} ${literal(value)}`);
+  }
   // No column holds such a text, and PostgreSQL would refuse the parameter.
   if (value.includes('\0') || !value.isWellFormed()) return FALSE;
+  if (op === 'imatch') return matchText(`lower(${expression})`, lowerAscii(value), dialect);
   if (column.type === 'path') return comparePath(column, op, value, dialect);
   return op === 'match' ? matchText(expression, value, dialect) : raw(`${expression} ${SIGNS[op]} ?`, value);
 }
@@ -30,6 +33,11 @@ function nullness({ expression, isNullable }: Column, op: Comparison): Fragment 
   if (op === 'eq') return isNullable ? raw(`${expression} is null`) : FALSE;
   if (op === 'ne') return isNullable ? raw(`${expression} is not null`) : TRUE;
   return FALSE;
+}
+
+/** What both databases make of letters by themselves. */
+function lowerAscii(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 /** Whole numbers go into the text: as parameters PostgreSQL would have to be told their type. */
@@ -133,6 +141,7 @@ export function holds(op: Comparison, actual: string, value: Value): boolean {
     case 'lte':
       return actual <= wanted;
     case 'match':
+    case 'imatch':
       return matches(wanted, actual);
     case 'nmatch':
       return !matches(wanted, actual);

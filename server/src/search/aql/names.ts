@@ -34,7 +34,7 @@ function follow(from: Domain, words: readonly string[], key: string | undefined)
   let domain = from;
   for (const [i, word] of words.entries()) {
     const isLast = i === words.length - 1;
-    if (isLast && key === undefined && (word === '*' || domain.fields.has(word))) {
+    if (isLast && key === undefined && (word === '*' || domain.fields.get(word)?.isInternal === false)) {
       return { links, domain, field: word, key };
     }
     const link = domain.links.get(word);

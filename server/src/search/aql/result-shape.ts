@@ -84,7 +84,8 @@ export function defaultsOf(domain: Domain): string[] {
 }
 
 function allOf(domain: Domain): string[] {
-  return PLAIN.has(domain.name) ? defaultsOf(domain) : [...domain.fields.keys()];
+  if (PLAIN.has(domain.name)) return defaultsOf(domain);
+  return [...domain.fields.values()].filter(({ isInternal }) => !isInternal).map(({ name }) => name);
 }
 
 function sortOf({ sort, domain, failure }: AqlQuery, fields: readonly string[], includes: readonly Include[]) {
