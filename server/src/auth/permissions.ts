@@ -135,7 +135,7 @@ export class CompiledPermissions implements Permissions {
       if (excluded) steps.push(`${name} gives ${action}, but excludes the path by "${excluded.text}".`);
       else if (matchesAny(target.includes, path)) steps.push(`${name} gives "${who}" the right to ${action}.`);
       else
-        steps.push(`${name} gives ${action}, but none of its patterns (${textOf(target.includes)}) matches the path.`);
+        steps.push(`${name} gives ${action}, but none of its patterns (${quoted(target.includes)}) matches the path.`);
     }
     if (steps.length === 0) steps.push(`No permission target names the repository "${repo}".`);
     return steps;
@@ -363,7 +363,7 @@ function compileTarget(row: PermissionTargetRow): CompiledTarget {
   };
 }
 
-function textOf(patterns: readonly AntPattern[]): string {
+function quoted(patterns: readonly AntPattern[]): string {
   return patterns.map(({ text }) => `"${clip(text)}"`).join(', ');
 }
 

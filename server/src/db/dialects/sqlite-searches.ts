@@ -40,10 +40,11 @@ export class SqliteSearches implements SearchReader {
     const handle = thread.open(search);
     const abort = () => handle.stop();
     signal.addEventListener('abort', abort, { once: true });
+    const givenUp = aborted(signal);
     try {
       for (let n = 0; ; n++) {
         const size = batchSize(n);
-        const batch = await Promise.race([handle.next(size), aborted(signal)]);
+        const batch = await Promise.race([handle.next(size), givenUp]);
         signal.throwIfAborted();
         if (batch.rows.length > 0) yield batch;
         if (batch.rows.length < size) return;
@@ -77,9 +78,10 @@ export class SqliteSearches implements SearchReader {
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  return promise;
 }
 
 interface Handle {

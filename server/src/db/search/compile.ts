@@ -376,9 +376,9 @@ function addLookups(
     if (!link) throw new Error(`nothing leads from ${domain.name} by "${include.link}"`);
     const to = domainOf(link.to);
     const shape = shapeOf(to, include.fields);
-    const branches = link.branches.map((branch) => {
+    const branches = link.branches.map(({ byIdent }) => {
       const [child, helper] = [context.alias(), context.alias()];
-      const key = branch.key(child, helper);
+      const key = byIdent.key(child, helper);
       const condition = all([
         raw(`${key} in @ids`),
         visibleRow(to, child, context, link),
@@ -386,7 +386,7 @@ function addLookups(
         ...(shown.where ? filtersOf(shown.where, include.link, child, domain, context) : []),
       ]);
       return wrap(
-        `select ${[key, ...columnsOf(shape, child)].join(', ')} from ${branch.from(child, helper)} where `,
+        `select ${[key, ...columnsOf(shape, child)].join(', ')} from ${byIdent.from(child, helper)} where `,
         condition,
         '',
       );

@@ -32,11 +32,19 @@ export interface Field {
   readonly isInternal: boolean;
 }
 
-/** One way from a row to rows of another domain; `key` equals the first row's `ident`. */
-export interface LinkBranch {
-  /** What follows `from`; the rows reached have the alias `child`, and others `helper` and `helper2`. */
+/** Tables and the column in them that is to equal something. */
+export interface Way {
+  /** What follows `from`; the rows reached have the alias `child`, others `helper` or `helper` and a letter. */
   from(child: string, helper: string): string;
   key(child: string, helper: string): string;
+}
+
+/** One way from a row to rows of another domain. */
+export interface LinkBranch {
+  /** To be compared with the `column` of the first row. */
+  readonly direct: Way & { readonly column: string; when?(alias: string): string };
+  /** To be compared with the `ident` of the first row. */
+  readonly byIdent: Way;
 }
 
 export interface Link {
@@ -98,44 +106,53 @@ function links(...list: readonly Link[]): ReadonlyMap<string, Link> {
 }
 
 /** Rows whose table names the first row by a column. */
-function held(name: string, to: DomainName, list: string, by: { table: string; column: string }): Link {
-  const branch = {
-    from: (child: string) => `${by.table} ${child}`,
-    key: (child: string) => `${child}.${by.column}`,
-  };
-  return { name, to, list, branches: [branch] };
+function held(name: string, to: DomainName, list: string, by: { table: string; column: string; ident?: string }): Link {
+  const way = { from: (child: string) => `${by.table} ${child}`, key: (child: string) => `${child}.${by.column}` };
+  return { name, to, list, branches: [{ direct: { ...way, column: by.ident ?? 'id' }, byIdent: way }] };
 }
 
 /** The row that a column of the first row names. */
 function owner(name: string, to: DomainName, list: string, way: { table: string; via: string; column: string }): Link {
-  const branch = {
-    from: (child: string, helper: string) =>
-      `${way.via} ${helper} join ${way.table} ${child} on ${child}.id = ${helper}.${way.column}`,
-    key: (_child: string, helper: string) => `${helper}.id`,
+  const branch: LinkBranch = {
+    direct: { column: way.column, from: (child) => `${way.table} ${child}`, key: (child) => `${child}.id` },
+    byIdent: {
+      from: (child, helper) =>
+        `${way.via} ${helper} join ${way.table} ${child} on ${child}.id = ${helper}.${way.column}`,
+      key: (_child, helper) => `${helper}.id`,
+    },
   };
   return { name, to, list, branches: [branch] };
 }
 
 /** What builds name by checksum: by SHA-256 where the build tells it, else by SHA-1. */
 function named(name: string, to: DomainName, list: string, table: string): Link {
+  const bySha1 = (child: string, helper: string) =>
+    `${table} ${child} join blob ${helper}b on ${helper}b.sha1 = ${child}.sha1 and ${child}.sha256 is null`;
   return {
     name,
     to,
     list,
     branches: [
       {
-        from: (child, helper) => `${table} ${child} join node ${helper} on ${helper}.sha256 = ${child}.sha256`,
-        key: (_child, helper) => `${helper}.id`,
+        direct: { column: 'sha256', from: (child) => `${table} ${child}`, key: (child) => `${child}.sha256` },
+        byIdent: {
+          from: (child, helper) => `${table} ${child} join node ${helper} on ${helper}.sha256 = ${child}.sha256`,
+          key: (_child, helper) => `${helper}.id`,
+        },
       },
       {
-        from: (child, helper) =>
-          `${table} ${child} join blob ${helper}b on ${helper}b.sha1 = ${child}.sha1 and ${child}.sha256 is null join node ${helper} on ${helper}.sha256 = ${helper}b.sha256`,
-        key: (_child, helper) => `${helper}.id`,
+        direct: { column: 'sha256', from: bySha1, key: (_child, helper) => `${helper}b.sha256` },
+        byIdent: {
+          from: (child, helper) =>
+            `${bySha1(child, helper)} join node ${helper} on ${helper}.sha256 = ${helper}b.sha256`,
+          key: (_child, helper) => `${helper}.id`,
+        },
       },
     ],
   };
 }
 
+/** The same, the other way. */
 function itemsNamedBy(table: string): Link {
   return {
     name: 'item',
@@ -143,17 +160,44 @@ function itemsNamedBy(table: string): Link {
     list: 'items',
     branches: [
       {
-        from: (child, helper) => `${table} ${helper} join node ${child} on ${child}.sha256 = ${helper}.sha256`,
-        key: (_child, helper) => `${helper}.id`,
+        direct: { column: 'sha256', from: (child) => `node ${child}`, key: (child) => `${child}.sha256` },
+        byIdent: {
+          from: (child, helper) => `${table} ${helper} join node ${child} on ${child}.sha256 = ${helper}.sha256`,
+          key: (_child, helper) => `${helper}.id`,
+        },
       },
       {
-        from: (child, helper) =>
-          `${table} ${helper} join blob ${helper}b on ${helper}b.sha1 = ${helper}.sha1 and ${helper}.sha256 is null join node ${child} on ${child}.sha256 = ${helper}b.sha256`,
-        key: (_child, helper) => `${helper}.id`,
+        direct: {
+          column: 'sha1',
+          when: (alias) => `${alias}.sha256 is null`,
+          from: (child, helper) => `node ${child} join blob ${helper} on ${helper}.sha256 = ${child}.sha256`,
+          key: (_child, helper) => `${helper}.sha1`,
+        },
+        byIdent: {
+          from: (child, helper) =>
+            `${table} ${helper} join blob ${helper}b on ${helper}b.sha1 = ${helper}.sha1 and ${helper}.sha256 is null join node ${child} on ${child}.sha256 = ${helper}b.sha256`,
+          key: (_child, helper) => `${helper}.id`,
+        },
       },
     ],
   };
 }
+
+/** Archives are known by their content, which several items may have. */
+const ITEM_ARCHIVE: Link = {
+  name: 'archive',
+  to: 'archive',
+  list: 'archives',
+  branches: [
+    {
+      direct: { column: 'sha256', from: (child) => `archive ${child}`, key: (child) => `${child}.sha256` },
+      byIdent: {
+        from: (child, helper) => `archive ${child} join node ${helper} on ${helper}.sha256 = ${child}.sha256`,
+        key: (_child, helper) => `${helper}.id`,
+      },
+    },
+  ],
+};
 
 const depth = (a: string) =>
   `(case when ${a}.name = '.' then 0 when ${a}.parent = '' then 1 else length(${a}.parent) - length(replace(${a}.parent, '/', '')) + 2 end)`;
@@ -206,17 +250,7 @@ const LIST: readonly Domain[] = [
     links: links(
       held('property', 'property', 'properties', { table: 'property', column: 'node_id' }),
       held('stat', 'stat', 'stats', { table: 'statistic', column: 'node_id' }),
-      {
-        name: 'archive',
-        to: 'archive',
-        list: 'archives',
-        branches: [
-          {
-            from: (child, helper) => `archive ${child} join node ${helper} on ${helper}.sha256 = ${child}.sha256`,
-            key: (_child, helper) => `${helper}.id`,
-          },
-        ],
-      },
+      ITEM_ARCHIVE,
       named('artifact', 'artifact', 'artifacts', 'build_artifact'),
       named('dependency', 'dependency', 'dependencies', 'build_dependency'),
       held('release_artifact', 'releaseArtifact', 'release_artifacts', {
@@ -237,7 +271,10 @@ const LIST: readonly Domain[] = [
       id: { type: 'number', column: 'node_id', extra: true },
       item_id: { type: 'number', column: 'node_id', extra: true },
     }),
-    links: links({ ...held('item', 'item', 'items', { table: 'node', column: 'id' }), describes: true }),
+    links: links({
+      ...held('item', 'item', 'items', { table: 'node', column: 'id', ident: 'node_id' }),
+      describes: true,
+    }),
   },
   {
     name: 'stat',
@@ -258,7 +295,10 @@ const LIST: readonly Domain[] = [
       id: { type: 'number', column: 'node_id', extra: true },
       remote_id: { type: 'number', column: 'node_id', extra: true },
     }),
-    links: links({ ...held('item', 'item', 'items', { table: 'node', column: 'id' }), describes: true }),
+    links: links({
+      ...held('item', 'item', 'items', { table: 'node', column: 'id', ident: 'node_id' }),
+      describes: true,
+    }),
   },
   {
     name: 'archive',
@@ -269,8 +309,8 @@ const LIST: readonly Domain[] = [
     order: ['sha256'],
     fields: fields('archive.', { id: { column: 'sha256' } }),
     links: links(
-      held('entry', 'entry', 'entries', { table: 'archive_entry', column: 'sha256' }),
-      held('item', 'item', 'items', { table: 'node', column: 'sha256' }),
+      held('entry', 'entry', 'entries', { table: 'archive_entry', column: 'sha256', ident: 'sha256' }),
+      held('item', 'item', 'items', { table: 'node', column: 'sha256', ident: 'sha256' }),
     ),
   },
   {
@@ -281,7 +321,7 @@ const LIST: readonly Domain[] = [
     ident: 'sha256',
     order: ['sha256', 'path', 'name'],
     fields: fields('entry.', { name: {}, path: { type: 'path' } }),
-    links: links(held('archive', 'archive', 'archives', { table: 'archive', column: 'sha256' })),
+    links: links(held('archive', 'archive', 'archives', { table: 'archive', column: 'sha256', ident: 'sha256' })),
   },
   {
     name: 'artifact',
@@ -338,7 +378,7 @@ const LIST: readonly Domain[] = [
     ident: 'module_id',
     order: ['module_id', 'key', 'value'],
     fields: fields('module.property.', KEY_VALUE),
-    links: links(held('module', 'module', 'modules', { table: 'build_module', column: 'id' })),
+    links: links(held('module', 'module', 'modules', { table: 'build_module', column: 'id', ident: 'module_id' })),
   },
   {
     name: 'build',
@@ -374,7 +414,7 @@ const LIST: readonly Domain[] = [
     ident: 'build_id',
     order: ['build_id', 'key', 'value'],
     fields: fields('build.property.', KEY_VALUE),
-    links: links(held('build', 'build', 'builds', { table: 'build', column: 'id' })),
+    links: links(held('build', 'build', 'builds', { table: 'build', column: 'id', ident: 'build_id' })),
   },
   {
     name: 'promotion',

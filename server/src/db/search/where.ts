@@ -13,6 +13,8 @@ export interface WhereContext {
   readonly scope: SearchScope;
   /** A name for a table that no other has. */
   alias(): string;
+  /** Whether rows reached by links are collected first instead of being looked up for each row. */
+  readonly collects?: boolean;
 }
 
 type Of<K extends Criterion['kind']> = Extract<Criterion, { readonly kind: K }>;
@@ -207,8 +209,8 @@ interface Target {
 function linked(domain: Domain, alias: string, name: string, context: WhereContext, target: Target): Fragment {
   const link = linkOf(domain, name);
   const gate = described(domain, alias, name, context);
-  if (gate !== TRUE) return all([gate, reachable(domain, alias, link, context, target)]);
-  return reachable(domain, alias, link, context, target);
+  if (gate !== TRUE) return all([gate, reachable(alias, link, context, target)]);
+  return reachable(alias, link, context, target);
 }
 
 /** A folder may be seen for what is below it; what describes it may be known only to those who may read it itself. */
@@ -219,30 +221,34 @@ function described(domain: Domain, alias: string, name: string, { scope, dialect
   return any([raw(`${alias}.folder = 0`), readableItem(alias, repositories, dialect, { asFile: true })]);
 }
 
-function reachable(domain: Domain, alias: string, link: Link, context: WhereContext, target: Target): Fragment {
-  // With several branches PostgreSQL finds the begin of the search only in this form.
-  if (context.dialect === 'postgres' && link.branches.length > 1) {
-    return wrap(`${alias}.${domain.ident} in (`, reached(link, context, target), ')');
+function reachable(alias: string, link: Link, context: WhereContext, target: Target): Fragment {
+  const [first] = link.branches;
+  const column = first?.direct.column;
+  const isOneColumn = link.branches.every(({ direct }) => direct.column === column && !direct.when);
+  // Collected first, so that the search can begin with them; with several branches PostgreSQL finds no other way.
+  if (isOneColumn && (context.collects || (context.dialect === 'postgres' && link.branches.length > 1))) {
+    return wrap(`${alias}.${column} in (`, reached(link, context, target), ')');
   }
   return any(
-    link.branches.map((branch) => {
+    link.branches.map(({ direct }) => {
       const [child, helper] = [context.alias(), context.alias()];
       const inner = all([
-        raw(`${branch.key(child, helper)} = ${alias}.${domain.ident}`),
+        raw(`${direct.key(child, helper)} = ${alias}.${direct.column}`),
+        direct.when ? raw(direct.when(alias)) : TRUE,
         fulfils(link, child, context, target),
       ]);
-      return wrap(`exists (select 1 from ${branch.from(child, helper)} where `, inner, ')');
+      return wrap(`exists (select 1 from ${direct.from(child, helper)} where `, inner, ')');
     }),
   );
 }
 
-/** The idents of all rows from which the link leads to a row that fulfils the criterion. */
+/** What the column of the first row has to be for the link to lead to a row that fulfils the criterion. */
 function reached(link: Link, context: WhereContext, target: Target, extra?: (key: string) => Fragment): Fragment {
-  const branches = link.branches.map((branch) => {
+  const branches = link.branches.map(({ direct }) => {
     const [child, helper] = [context.alias(), context.alias()];
-    const key = branch.key(child, helper);
+    const key = direct.key(child, helper);
     const inner = all([fulfils(link, child, context, target), ...(extra ? [extra(key)] : [])]);
-    return wrap(`select ${key} from ${branch.from(child, helper)} where `, inner, '');
+    return wrap(`select ${key} from ${direct.from(child, helper)} where `, inner, '');
   });
   return concat(branches, ' union all ');
 }
@@ -259,21 +265,24 @@ function fulfils(link: Link, child: string, context: WhereContext, { criterion, 
 /** The condition as a search to begin with: which rows it is true for, without looking at each. */
 export function driving(group: Group, domain: Domain, alias: string, context: WhereContext): Fragment | undefined {
   const heartbeat = (key: string) => raw(stillWanted(key));
-  const form = drivingTarget(group, context);
+  const collecting = { ...context, collects: true };
+  const form = drivingTarget(group, collecting);
   if (!form) return undefined;
-  const inner = reached(linkOf(domain, form.link), context, form.target, heartbeat);
-  return wrap(`${alias}.${domain.ident} in (`, inner, ')');
+  const link = linkOf(domain, form.link);
+  const inner = reached(link, collecting, form.target, heartbeat);
+  return wrap(`${alias}.${link.branches[0]?.direct.column} in (`, inner, ')');
 }
 
 /** Lets SQLite be interrupted; asked for few of the rows, since each question costs a call. */
 export function stillWanted(key: string): string {
-  return `((${key} & 255) <> 0 or still_wanted())`;
+  return `((${key} & 15) <> 0 or still_wanted())`;
 }
 
 /** The bare select behind `driving`, to be counted. */
 export function drivingRows(group: Group, domain: Domain, context: WhereContext): Fragment | undefined {
-  const form = drivingTarget(group, context);
-  return form && reached(linkOf(domain, form.link), context, form.target);
+  const collecting = { ...context, collects: true };
+  const form = drivingTarget(group, collecting);
+  return form && reached(linkOf(domain, form.link), collecting, form.target);
 }
 
 function drivingTarget(

@@ -2,9 +2,10 @@
 
 import { TRASH_KEY } from '../../core/system-repositories.ts';
 import type { Criterion } from '../../db/search/criteria.ts';
+import type { CallerScope } from '../scope.ts';
 import type { Caller, Searches, SearchRequest } from '../searches.ts';
-import { parseAql } from './parse.ts';
-import { resultShape } from './result-shape.ts';
+import { type AqlQuery, parseAql } from './parse.ts';
+import { type ResultShape, resultShape } from './result-shape.ts';
 
 /** No answer has more rows; one that would says so. */
 const MAX_ROWS = 10_000_000;
@@ -19,11 +20,6 @@ export async function answerAql(
 ): Promise<AsyncGenerator<string>> {
   const query = parseAql(text, Date.now());
   const shape = resultShape(query);
-  if (query.transitive && query.domain.name !== 'item') throw query.failure('only items can be searched transitively');
-  const where: Criterion =
-    query.domain.name === 'item' && !query.asksForType
-      ? { kind: 'all', of: [query.where, { kind: 'field', links: [], field: 'type', op: 'eq', value: 'file' }] }
-      : query.where;
   const scope = await searches.scope(caller.principal, {
     withTrash: query.repositories.includes(TRASH_KEY),
     withBuilds:
@@ -31,12 +27,25 @@ export async function answerAql(
       touchesBuilds(query.where) ||
       shape.includes.some((each) => BUILD_LINKS.includes(each.link)),
   });
+  const request = searchOf(query, shape, scope);
+  const rows = await searches.find(request, scope, caller);
+  const render = (row: unknown) => (caller.compact ? JSON.stringify(row) : JSON.stringify(row, null, 2));
+  return pieces(rows, { render, offset: query.offset, limit: query.limit });
+}
+
+/** The search that the query asks for, as the caller of the scope sees it. */
+export function searchOf(query: AqlQuery, shape: ResultShape, scope: Pick<CallerScope, 'isVirtual'>): SearchRequest {
+  if (query.transitive && query.domain.name !== 'item') throw query.failure('only items can be searched transitively');
+  const where: Criterion =
+    query.domain.name === 'item' && !query.asksForType
+      ? { kind: 'all', of: [query.where, { kind: 'field', links: [], field: 'type', op: 'eq', value: 'file' }] }
+      : query.where;
   const virtual =
     query.domain.name === 'item' &&
     query.include === undefined &&
     query.repositories.some((key) => scope.isVirtual(key));
   const wanted = query.limit === undefined ? MAX_ROWS + 1 : Math.min(query.limit, MAX_ROWS + 1);
-  const request: SearchRequest = {
+  return {
     domain: query.domain.name,
     where,
     fields: virtual ? [...shape.fields, 'virtual_repos'] : shape.fields,
@@ -45,9 +54,6 @@ export async function answerAql(
     limit: wanted > MAX_ROWS && query.limit === undefined ? undefined : wanted,
     offset: query.offset,
   };
-  const rows = await searches.find(request, scope, caller);
-  const render = (row: unknown) => (caller.compact ? JSON.stringify(row) : JSON.stringify(row, null, 2));
-  return pieces(rows, { render, offset: query.offset, limit: query.limit });
 }
 
 async function* pieces(
