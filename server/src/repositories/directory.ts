@@ -119,6 +119,7 @@ export class RepositoryDirectory {
       const permitted = this.#deps.permissions.readRule(principal, row.key);
       if (!permitted) return [];
       const { rule, files } = readLimitsOf(row.config);
+      const veil = this.#deps.veils.ruleOf(row.id);
       const layout = row.config['repoLayoutRef'];
       return [
         {
@@ -126,7 +127,7 @@ export class RepositoryDirectory {
           key: row.key,
           packageType: row.packageType,
           layout: typeof layout === 'string' ? layout : undefined,
-          rule: { layers: rule ? [...permitted.layers, [rule]] : permitted.layers, files },
+          rule: { layers: [...permitted.layers, ...(rule ? [[rule]] : []), ...(veil ? [[veil]] : [])], files },
         },
       ];
     });

@@ -4,6 +4,7 @@
  */
 import { AppError } from '../core/errors.ts';
 import type { RepoPath } from '../core/ids.ts';
+import type { PathRule } from '../core/read-rule.ts';
 import type { Database, Tx } from '../db/database.ts';
 import { listHidden, listRunningOperations } from '../db/tree-operations.ts';
 import type { Access } from './leaf.ts';
@@ -36,6 +37,16 @@ export class Veils {
     if (!veils) return false;
     for (const veil of veils.values()) if (covers(veil, path)) return true;
     return false;
+  }
+
+  /** What is hidden in the repository, as a rule of what may be read; undefined where nothing is. */
+  ruleOf(repoId: number): PathRule | undefined {
+    const veils = this.#byRepository.get(repoId);
+    if (!veils) return undefined;
+    return {
+      includes: ['**'],
+      excludes: [...veils.values()].flatMap((path) => (path === '' ? '**' : [path, `${path}/**`])),
+    };
   }
 
   /** The access without what is hidden: it reads as if it were gone. */
