@@ -51,6 +51,7 @@ import { deleteItem } from './repositories/deletion.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
 import { DownloadStatistics } from './repositories/download-statistics.ts';
 import { FolderArchives } from './repositories/folder-archive.ts';
+import { folderArchiveLimits, folderDownloadOf } from './repositories/folder-download-settings.ts';
 import { findHolder } from './repositories/holders.ts';
 import { TreeOperations } from './repositories/operations.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
@@ -113,7 +114,11 @@ export async function openCore(config: Config, log: Log) {
     { anonymousAccess: config.security.anonymousAccess, classOf: (repo: RepoKey) => classOf(repo) },
   );
   const veils = new Veils(database);
-  const configuration = new SystemConfiguration({ database, events });
+  const configuration = new SystemConfiguration({
+    database,
+    events,
+    defaults: { folderDownloadConfig: folderDownloadOf(config.archives.download) },
+  });
   const readOnly = new ReadOnly({ database, events });
   const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
   const retention = new Retention({ formats, readOnly, directory: () => repositories });
@@ -187,7 +192,7 @@ export async function openCore(config: Config, log: Log) {
     uploads,
     multiparts,
     uploadTokens: new UploadTokens(secrets),
-    folderArchives: new FolderArchives(config.archives.download),
+    folderArchives: new FolderArchives(folderArchiveLimits(configuration)),
     permissions,
     repositories,
     searches,

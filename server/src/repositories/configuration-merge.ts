@@ -6,6 +6,8 @@ import { requireSection } from './configuration-sections.ts';
 import { MASK, type Settings } from './settings.ts';
 
 const PURPOSE = 'configuration';
+/** Sections of elements with names: what was removed from them stays away. */
+const NAMED = new Set(['propertySets', 'repoLayouts', 'proxies', 'backups', 'reverseProxies']);
 const SECRET_NAMES = /password|passphrase|secret|privatekey/i;
 
 /** The sections with the changes made, and how many values differ afterwards. `invalid` where one cannot be taken. */
@@ -21,7 +23,8 @@ export function mergeSections(
       delete sections[name];
       continue;
     }
-    const current = sections[name] ?? section.fallback;
+    // Of the others only what was set is kept: what was not follows its default.
+    const current = sections[name] ?? (NAMED.has(name) ? section.fallback : undefined);
     const merged = merge(current, value);
     const checked = section.schema.safeParse(withMasks(merged));
     if (!checked.success) {
@@ -66,16 +69,13 @@ function seal(secrets: Secrets, value: unknown, before: unknown, path: string): 
   );
 }
 
-/** The sections as they may be shown: with what is in force where nothing was set, and masks for secrets. */
-export function shownSection(name: string, sections: Settings): unknown {
-  const { fallback } = requireSection(name);
+/** A section as it may be shown: with what is in force where nothing was set, and masks for secrets. */
+export function shownSection(name: string, sections: Settings, defaults: Settings = {}): unknown {
+  const fallback = defaults[name] ?? requireSection(name).fallback;
   const stored = withMasks(sections[name]);
   if (stored === undefined) return fallback;
   return NAMED.has(name) || !isMap(stored) || !isMap(fallback) ? stored : { ...fallback, ...stored };
 }
-
-/** Sections of elements with names: what was removed from them stays away. */
-const NAMED = new Set(['propertySets', 'repoLayouts', 'proxies', 'backups']);
 
 function countChanges(before: unknown, after: unknown): number {
   if (!isMap(before) || !isMap(after)) return JSON.stringify(before) === JSON.stringify(after) ? 0 : 1;

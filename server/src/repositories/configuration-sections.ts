@@ -142,6 +142,7 @@ const SECTIONS: readonly ConfigurationSection[] = [
       maxDownloadSizeMb: 1024,
       maxFiles: 5000,
     },
+    effect: 'whether and how folders are downloaded as archives, before what the configuration file says',
   },
   {
     name: 'trashcanConfig',

@@ -18,6 +18,8 @@ export interface ConfigurationDocument {
 export interface SystemConfigurationDeps {
   readonly database: Database;
   readonly events: EventLog;
+  /** What the configuration file says about sections, in force where nothing was set here. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
 }
 
 /** The setting, and the subject of the event that tells of a change. */
@@ -48,7 +50,7 @@ export class SystemConfiguration {
 
   /** A section as it is in force. */
   section(name: string): unknown {
-    return shownSection(name, this.#document.sections);
+    return shownSection(name, this.#document.sections, this.#deps.defaults);
   }
 
   /** Scheme, host and port that administrators gave the server. */

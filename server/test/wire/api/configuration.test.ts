@@ -244,6 +244,24 @@ virtualRepositories:
     await expectStatus(app.admin.request('GET', `${SETS}/tiers`), 404);
   });
 
+  test('decides how folders are downloaded', async () => {
+    const { app } = world();
+    for (const name of ['a', 'b']) {
+      await expectStatus(app.admin.request('PUT', `/artifactory/generic-local/many/${name}`, { body: name }), 201);
+    }
+    const download = () =>
+      app.admin.request('GET', '/artifactory/api/archive/download/generic-local/many?archiveType=zip');
+    await expectStatus(download(), 200);
+    await expectStatus(patch(app.admin, 'folderDownloadConfig: {maxFiles: 1}'), 200);
+    assert.ok((await download()).status >= 400);
+    await expectStatus(patch(app.admin, 'folderDownloadConfig: {maxFiles: 2}'), 200);
+    await expectStatus(download(), 200);
+    await expectStatus(patch(app.admin, 'folderDownloadConfig: {enabled: false}'), 200);
+    assert.ok((await download()).status >= 400);
+    await expectStatus(patch(app.admin, 'folderDownloadConfig: ~'), 200);
+    await expectStatus(download(), 200);
+  });
+
   test('names the address in links', async () => {
     const { app } = world();
     const put = (url: string) =>
