@@ -46,6 +46,7 @@ import { Scheduler } from './jobs/scheduler.ts';
 import { Worker } from './jobs/worker.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
+import { assemblyJob } from './repositories/assembly-job.ts';
 import { ClientCertificates } from './repositories/certificates.ts';
 import { deleteItem } from './repositories/deletion.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
@@ -56,6 +57,7 @@ import { findHolder } from './repositories/holders.ts';
 import { TreeOperations } from './repositories/operations.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
 import { sweepOnce } from './repositories/reclaim.ts';
+import { relocate } from './repositories/relocate.ts';
 import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
@@ -339,6 +341,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         folderArchives: core.folderArchives,
         deleteItem: (principal, repo, path) => deleteItem(core, { principal, repo, path }),
         findHolder: (principal, wanted) => findHolder(core, principal, wanted),
+        relocate: (relocation) => relocate(core, relocation),
         async uploaded(principal, token) {
           const id = core.uploadTokens.readResult(token);
           return id === undefined ? undefined : core.multiparts.uploaded(id, nameOf(principal));
@@ -347,6 +350,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
     onRefused: (refusal) => core.refusals.add(refusal),
+    onDownload: ({ repo, path, nodeId }, by) => core.downloads.counted(repo, path, nodeId, by, Date.now()),
     onBug: (error, { requestId }) => log.error({ err: error, requestId }, 'a request failed for a reason of our own'),
   });
   const listening = await server.start();
@@ -440,14 +444,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
       completeChecksums(core.blobs, { olderThanMs: CHECKSUM_DELAY_MS, proceed: proceed(context) }),
   };
   const ofBuilds = buildJobs(core);
-  const assemblyJob: JobDefinition<{ id: string }> = {
-    name: 'multipart',
-    payload: z.strictObject({ id: z.string() }),
-    maxAttempts: 5,
-    leaseMs: 60_000,
-    dedupe: ({ id }) => id,
-    run: ({ id }, context) => core.multiparts.assemble(id, { signal: context.signal, alive: proceed(context) }),
-  };
+  const assembling = assemblyJob(core.multiparts, proceed);
   const ofTree = treeJobs(core.operations, { retentionDays: config.trash.retentionDays, proceed });
   const queue = new Queue([
     sweepJob,
@@ -456,7 +453,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     ...ofTree.jobs,
     ofBuilds.rename as JobDefinition<unknown>,
     ofBuilds.discard as JobDefinition<unknown>,
-    assemblyJob as JobDefinition<unknown>,
+    assembling as JobDefinition<unknown>,
     core.retention.job as JobDefinition<unknown>,
   ]);
   core.retention.start(queue);
@@ -495,7 +492,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
       discard: (order: DiscardOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.discard, order)),
     },
     /** Has the parts of an upload put together. */
-    enqueueAssembly: (tx: Tx, id: string) => queue.enqueue(tx, assemblyJob, { id }),
+    enqueueAssembly: (tx: Tx, id: string) => queue.enqueue(tx, assembling, { id }),
     ofTree,
     async stop() {
       clearInterval(timer);

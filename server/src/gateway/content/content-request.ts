@@ -8,6 +8,7 @@ import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts'
 import type { Exchange } from '../../http/exchange.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
+import type { Relocation, RelocationResult } from '../../repositories/relocate.ts';
 import type { EntryLimits } from './archive-entry.ts';
 import type { ExplodeLimits } from './explode.ts';
 import type { PlainPath } from './plain-path.ts';
@@ -27,6 +28,10 @@ export interface ContentRequest {
   readonly folderArchives: FolderArchives;
   /** Deletes what lies at the path, as the caller may. */
   deleteItem(path: RepoPath): Promise<void>;
+  /** Copies or moves with the rights of the caller. */
+  relocate(relocation: Omit<Relocation, 'principal'>): Promise<RelocationResult>;
+  /** Another repository for the same caller. */
+  repositoryOf(key: string): Repository | undefined;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
   /** What the caller uploaded in parts, by the token for it. */

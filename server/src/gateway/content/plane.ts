@@ -10,12 +10,14 @@ import type { Call, Exchange } from '../../http/exchange.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
+import type { Relocation, RelocationResult } from '../../repositories/relocate.ts';
 import { refusalOfUnserved } from '../unserved.ts';
 import { type ContentRequest, latinJson } from './content-request.ts';
 import { remove } from './delete.ts';
 import { put } from './deploy.ts';
 import { get } from './download.ts';
 import { parsePlainPath } from './plain-path.ts';
+import { transfer } from './transfer.ts';
 import { METHODS, makeCollection, options, propfind } from './webdav.ts';
 
 export interface ContentDeps {
@@ -26,6 +28,7 @@ export interface ContentDeps {
   readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
   readonly archives: ContentRequest['archives'];
   readonly folderArchives: FolderArchives;
+  relocate(relocation: Relocation): Promise<RelocationResult>;
   deleteItem(principal: Principal, repo: RepoKey, path: RepoPath): Promise<void>;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
@@ -98,6 +101,8 @@ class ContentCall implements Call {
       folderArchives: this.#deps.folderArchives,
       uploaded: (token) => this.#deps.uploaded(caller.principal, token),
       deleteItem: (path) => this.#deps.deleteItem(caller.principal, repo.key, path),
+      relocate: (relocation) => this.#deps.relocate({ ...relocation, principal: caller.principal }),
+      repositoryOf: (key) => this.#deps.repositories.get(key, caller.principal),
       findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
     };
     switch (request.method) {
@@ -112,6 +117,9 @@ class ContentCall implements Call {
         return propfind(content);
       case 'MKCOL':
         return makeCollection(content);
+      case 'COPY':
+      case 'MOVE':
+        return transfer(content, { copy: request.method === 'COPY' });
       default:
         throw new AppError('not_supported', `The method ${clip(request.method ?? '')} is not supported for files.`, {
           headers: { Allow: METHODS },

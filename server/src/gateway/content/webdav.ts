@@ -9,7 +9,7 @@ import { type ContentRequest, encodePath } from './content-request.ts';
 import { requireTaken } from './deploy-rules.ts';
 import { mediaTypeOf } from './media-types.ts';
 
-export const METHODS = 'GET, HEAD, PUT, DELETE, OPTIONS, PROPFIND, MKCOL';
+export const METHODS = 'GET, HEAD, PUT, DELETE, OPTIONS, PROPFIND, MKCOL, COPY, MOVE';
 
 const PAGE = 500;
 const MAX_BODY_BYTES = 64 * 1024;

@@ -70,6 +70,74 @@ for (const storage of STORAGES) {
       assert.equal((await make('.entrepot/x')).status, 400);
     });
 
+    const transfer = (
+      method: string,
+      from: string,
+      to: string,
+      by: Caller = world.admin,
+      more: Record<string, string> = {},
+    ) => by.request(method, `${FILES}/${from}`, { headers: { destination: to, ...more } });
+    const text = async (path: string) => {
+      const answer = await world.admin.request('GET', `${FILES}/${path}`);
+      return answer.status === 200 ? answer.text : answer.status;
+    };
+
+    test('files and folders are copied and moved to just the place that is named', async () => {
+      for (const path of ['pair/one', 'pair/deep/two', 'pair/other']) {
+        await world.admin.request('PUT', `${FILES}/${path}`, { body: path });
+      }
+      const copied = await transfer('COPY', 'pair/one', `${world.app.url}${FILES}/pair/c%C3%B6py`);
+      assert.equal(copied.status, 201, copied.text);
+      assert.equal(copied.headers.location, `${world.app.url}${FILES}/pair/c%C3%B6py`);
+      assert.equal(await text('pair/c%C3%B6py'), 'pair/one');
+      assert.equal(await text('pair/one'), 'pair/one');
+      assert.equal((await transfer('MOVE', 'pair/one', `${FILES}/pair/other`)).status, 204);
+      assert.equal(await text('pair/one'), 404);
+      assert.equal(await text('pair/other'), 'pair/one');
+      assert.equal((await transfer('MOVE', 'pair/deep', `${FILES}/moved/folder`)).status, 201);
+      assert.equal(await text('moved/folder/two'), 'pair/deep/two');
+      assert.equal((await find('pair/deep', '0')).status, 404);
+    });
+
+    test('what is there is kept where the client says so', async () => {
+      for (const path of ['kept/a', 'kept/b']) await world.admin.request('PUT', `${FILES}/${path}`, { body: path });
+      const answer = await transfer('COPY', 'kept/a', `${FILES}/kept/b`, world.admin, { overwrite: 'F' });
+      assert.equal(answer.status, 412);
+      assert.equal(await text('kept/b'), 'kept/b');
+    });
+
+    test('G14: what cannot go there, or may not, stays where it is', async () => {
+      await world.admin.request('PUT', `${FILES}/stay/a/file`, { body: 'stays' });
+      for (const [to, statuses] of [
+        ['', [400]],
+        ['nonsense', [400]],
+        ['http://elsewhere.example/artifactory/generic-local/x', [400]],
+        [`${FILES}/`, [400]],
+        ['/artifactory/api/storage', [400, 404]],
+        ['/v2/docker-local/x', [400]],
+        [`${FILES}/../other`, [400]],
+        [`${FILES}/%2e%2e/other`, [400]],
+        [`${FILES}/stay/a`, [400, 403, 409]],
+        [`${FILES}/stay/a/inside`, [400, 409]],
+        [`${FILES}/${'n'.repeat(300)}`, [400]],
+        [`${FILES}/.entrepot/x`, [400, 409]],
+        ['/artifactory/docker-local/x', [400, 409]],
+        ['/artifactory/none/x', [404]],
+      ] as const) {
+        for (const method of ['COPY', 'MOVE']) {
+          const answer = await transfer(method, 'stay/a', to);
+          const fits = (statuses as readonly number[]).includes(answer.status);
+          assert.ok(fits, `${method} to ${to}: ${answer.status} ${answer.text}`);
+        }
+      }
+      assert.equal((await transfer('COPY', 'stay/none', `${FILES}/x`)).status, 404);
+      assert.equal((await transfer('MOVE', 'stay/a', `${FILES}/away`, world.as('writer'))).status, 403);
+      assert.equal((await transfer('COPY', 'stay/a', `${FILES}/away`, world.as('reader'))).status, 403);
+      assert.ok([403, 404].includes((await transfer('COPY', 'stay/a', `${FILES}/away`, world.as('dropper'))).status));
+      assert.equal(await text('stay/a/file'), 'stays');
+      assert.equal(await text('away/file'), 404);
+    });
+
     test('verbs that are not spoken are refused with those that are', async () => {
       for (const method of ['LOCK', 'UNLOCK', 'PROPPATCH', 'POST', 'PATCH']) {
         const answer = await world.admin.request(method, `${FILES}/dav/a.txt`);
