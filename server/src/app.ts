@@ -27,7 +27,6 @@ import { addressRanges } from './config/fields.ts';
 import type { Config } from './config/load.ts';
 import { AppError } from './core/errors.ts';
 import type { RepoKey } from './core/ids.ts';
-import { nameOf } from './core/principal.ts';
 import type { Database, Tx } from './db/database.ts';
 import { openSqlite } from './db/dialects/sqlite.ts';
 import { migrate } from './db/migrate.ts';
@@ -48,16 +47,13 @@ import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { Administration } from './repositories/administration.ts';
 import { assemblyJob } from './repositories/assembly-job.ts';
 import { ClientCertificates } from './repositories/certificates.ts';
-import { deleteItem } from './repositories/deletion.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
 import { DownloadStatistics } from './repositories/download-statistics.ts';
 import { FolderArchives } from './repositories/folder-archive.ts';
 import { folderArchiveLimits, folderDownloadOf } from './repositories/folder-download-settings.ts';
-import { findHolder } from './repositories/holders.ts';
 import { TreeOperations } from './repositories/operations.ts';
 import { READ_ONLY, ReadOnly } from './repositories/read-only.ts';
 import { sweepOnce } from './repositories/reclaim.ts';
-import { relocate } from './repositories/relocate.ts';
 import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
@@ -108,7 +104,10 @@ export async function openCore(config: Config, log: Log) {
       ttlMs: config.storage.redirectTtlMs,
     },
   });
-  const multiparts = new MultipartUploads(blobs, config.uploads);
+  const multiparts = new MultipartUploads(blobs, {
+    ...config.uploads,
+    requireWritable: (repo) => readOnly.requireWritable(repo),
+  });
   const uploads = new UploadSessions(blobs, { maxPerPrincipal: config.uploads.maxPerPrincipal });
   let classOf: RepositoryDirectory['classOf'] = () => undefined;
   const permissions = new PermissionIndex(
@@ -332,21 +331,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
         },
       }),
       api,
-      new ContentPlane({
-        formats: core.formats,
-        repositories,
-        authenticator,
-        permissions,
-        archives: config.archives,
-        folderArchives: core.folderArchives,
-        deleteItem: (principal, repo, path) => deleteItem(core, { principal, repo, path }),
-        findHolder: (principal, wanted) => findHolder(core, principal, wanted),
-        relocate: (relocation) => relocate(core, relocation),
-        async uploaded(principal, token) {
-          const id = core.uploadTokens.readResult(token);
-          return id === undefined ? undefined : core.multiparts.uploaded(id, nameOf(principal));
-        },
-      }),
+      new ContentPlane({ ...core, archives: config.archives }),
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
     onRefused: (refusal) => core.refusals.add(refusal),

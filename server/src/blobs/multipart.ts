@@ -24,10 +24,12 @@ import { crashpoint } from '../lib/crashpoint.ts';
 import { BlobVanished, type Landing } from './landing.ts';
 import type { BlobStore } from './store.ts';
 
-export interface MultipartLimits {
+export interface MultipartOptions {
   readonly maxPerPrincipal: number;
   /** How long the whole is kept for its deploy. */
   readonly expireMs: number;
+  /** Throws what the client may be told while nothing may be written to the repository. */
+  requireWritable(repo: string): void;
 }
 
 export const MAX_PARTS = 10_000;
@@ -37,17 +39,17 @@ const PROGRESS_BYTES = 64 * 1024 * 1024;
 
 export class MultipartUploads {
   readonly #store: BlobStore;
-  readonly #limits: MultipartLimits;
+  readonly #options: MultipartOptions;
 
-  constructor(store: BlobStore, limits: MultipartLimits) {
+  constructor(store: BlobStore, options: MultipartOptions) {
     this.#store = store;
-    this.#limits = limits;
+    this.#options = options;
   }
 
   /** Begins an upload and returns its id. */
   async create(upload: Pick<MultipartRow, 'repo' | 'path' | 'principal' | 'partBytes'>): Promise<string> {
     const id = randomUUID();
-    const max = this.#limits.maxPerPrincipal;
+    const max = this.#options.maxPerPrincipal;
     await this.#database.transaction(async (tx) => {
       if ((await countOpenMultiparts(tx, upload.principal, max)) >= max) {
         throw new AppError('rate_limited', `You have ${max} unfinished uploads. Finish or abort some of them first.`, {
@@ -68,8 +70,9 @@ export class MultipartUploads {
 
   /** Takes in one part, in place of an earlier one of its number. It is safe when this returns. */
   async putPart(id: string, number: number, body: Readable, signal: AbortSignal): Promise<void> {
-    const { partBytes, state } = await this.require(id);
+    const { partBytes, state, repo } = await this.require(id);
     requireOpen(state);
+    this.#options.requireWritable(repo);
     const stage = await this.#store.deps.driver.stage();
     let replaced: string | undefined;
     try {
@@ -83,6 +86,7 @@ export class MultipartUploads {
       await stage.sync();
       crashpoint('multipart.part-synced');
       replaced = await this.#database.transaction(async (tx) => {
+        this.#options.requireWritable(repo);
         await lockScope(tx, scopeOf(id));
         // Parts that come late must not change what is being put together.
         if (!(await moveMultipart(tx, id, ['parts', 'interrupted'], {}, Date.now()))) {
@@ -115,6 +119,7 @@ export class MultipartUploads {
         throw new AppError('conflict', 'The upload is being completed with another SHA-1 already.');
       }
       requireOpen(row.state);
+      this.#options.requireWritable(row.repo);
       requireWhole(await listParts(tx, id));
       await moveMultipart(tx, id, [row.state], { state: 'queued', sha1, progress: 0, error: null }, Date.now());
       await enqueue(tx);
@@ -143,12 +148,13 @@ export class MultipartUploads {
   async assemble(id: string, options: { readonly signal: AbortSignal; alive(): Promise<void> }): Promise<void> {
     const row = await this.#database.read((db) => getMultipart(db, id));
     if (row?.sha1 === undefined) return;
-    const { sha1 } = row;
+    const { sha1, repo } = row;
     const isOurs = await this.#database.transaction((tx) =>
       moveMultipart(tx, id, ['queued', 'processing'], { state: 'processing', progress: 0 }, Date.now()),
     );
     if (!isOurs) return;
     try {
+      this.#options.requireWritable(repo);
       const parts = await this.#database.read((db) => listParts(db, id));
       const body = Readable.from(this.#bytesOf(id, parts, options), { objectMode: false });
       const landing = await this.#store.receive(body, {
@@ -227,7 +233,7 @@ export class MultipartUploads {
           const to = { state: 'finished', sha256: landing.sha256, progress: 100 } as const;
           if (!(await moveMultipart(tx, id, ['processing'], to, at))) return undefined;
           await landing.adopt(tx, at);
-          await reviewBlobs(tx, [landing.sha256], at + this.#limits.expireMs);
+          await reviewBlobs(tx, [landing.sha256], at + this.#options.expireMs);
           return this.#dropParts(tx, id);
         });
         crashpoint('multipart.finished');

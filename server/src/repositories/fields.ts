@@ -107,7 +107,7 @@ const COMMON: readonly SettingField[] = [
   names('propertySets', 'LRF+'),
   flag('blackedOut', 'LRF+', false, { effect: 'nothing is deployed or served' }),
   flag('xrayIndex', 'LRF+'),
-  flag('archiveBrowsingEnabled', 'LRF+'),
+  flag('archiveBrowsingEnabled', 'LRF+', false, { effect: 'browsers show files instead of saving them' }),
   flag('downloadRedirect', 'LRF+'),
   flag('cdnRedirect', 'LRF+'),
   count('signedUrlTtl', 'LRVF+', 90),
@@ -246,7 +246,7 @@ const TRANSPORT: readonly SettingField[] = [
 
 const AGGREGATION: readonly SettingField[] = [
   names('repositories', 'V+', [], { effect: 'shown; content of virtual repositories is not served yet' }),
-  text('defaultDeploymentRepo', 'V', NONE),
+  text('defaultDeploymentRepo', 'V', NONE, { effect: 'what is deployed by plain path goes there' }),
   flag('artifactoryRequestsCanRetrieveRemoteArtifacts', 'V+'),
   flag('hideUnauthorizedResources', 'V+'),
   count('virtualRetrievalCachePeriodSecs', 'V', among(['helm', 'npm'], 600, 7200)),

@@ -34,7 +34,11 @@ interface Summed {
 }
 
 /** The answer for a path that leads into an archive; undefined where there is no such archive or nothing in it. */
-export async function entryReply(request: ContentRequest): Promise<Reply | undefined> {
+export function entryReply(request: ContentRequest): Promise<Reply | undefined> {
+  return request.looking.pass(() => lookFor(request));
+}
+
+async function lookFor(request: ContentRequest): Promise<Reply | undefined> {
   const place = await placeOf(request);
   if (!place) return undefined;
   try {

@@ -6,6 +6,7 @@ import type { Layout } from '../../core/layouts.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import type { Turnstile } from '../../lib/turnstile.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
 import type { Relocation, RelocationResult } from '../../repositories/relocate.ts';
@@ -26,6 +27,8 @@ export interface ContentRequest {
   readonly style: 'page' | 'simple';
   readonly archives: ExplodeLimits & EntryLimits;
   readonly folderArchives: FolderArchives;
+  /** Where those who look into archives wait for each other. */
+  readonly looking: Turnstile;
   /** Deletes what lies at the path, as the caller may. */
   deleteItem(path: RepoPath): Promise<void>;
   /** Copies or moves with the rights of the caller. */

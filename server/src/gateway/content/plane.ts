@@ -1,16 +1,21 @@
 /** The content plane: any file of any repository under its plain path, as the REST API of Artifactory has it. */
 import type { Authentication, Authenticator } from '../../auth/authenticator.ts';
+import type { UploadTokens } from '../../auth/upload-tokens.ts';
+import type { MultipartUploads } from '../../blobs/multipart.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
-import { clip, type RepoKey, type RepoPath } from '../../core/ids.ts';
+import { clip } from '../../core/ids.ts';
 import { nameOf, type Principal } from '../../core/principal.ts';
 import type { Reply } from '../../core/protocol.ts';
-import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
+import type { Repository } from '../../core/repository.ts';
+import type { Database } from '../../db/database.ts';
 import type { Call, Exchange } from '../../http/exchange.ts';
+import { Turnstile } from '../../lib/turnstile.ts';
+import { type DeletionDeps, deleteItem } from '../../repositories/deletion.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
-import type { WantedBytes } from '../../repositories/holders.ts';
-import type { Relocation, RelocationResult } from '../../repositories/relocate.ts';
+import { findHolder } from '../../repositories/holders.ts';
+import { type RelocateDeps, relocate } from '../../repositories/relocate.ts';
 import { refusalOfUnserved } from '../unserved.ts';
 import { type ContentRequest, latinJson } from './content-request.ts';
 import { remove } from './delete.ts';
@@ -20,20 +25,17 @@ import { parsePlainPath } from './plain-path.ts';
 import { transfer } from './transfer.ts';
 import { METHODS, makeCollection, options, propfind } from './webdav.ts';
 
-export interface ContentDeps {
+export interface ContentDeps extends DeletionDeps, RelocateDeps {
+  readonly database: Database;
   readonly formats: readonly Format[];
   readonly repositories: RepositoryDirectory;
   readonly authenticator: Authenticator;
   /** Brought up to date before a request asks for rights. */
   readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
+  readonly multiparts: MultipartUploads;
+  readonly uploadTokens: UploadTokens;
   readonly archives: ContentRequest['archives'];
   readonly folderArchives: FolderArchives;
-  relocate(relocation: Relocation): Promise<RelocationResult>;
-  deleteItem(principal: Principal, repo: RepoKey, path: RepoPath): Promise<void>;
-  /** A file with these bytes, in any repository, that the caller may read. */
-  findHolder(principal: Principal, wanted: WantedBytes): Promise<Asset | undefined>;
-  /** What the caller uploaded in parts, by the token for it. */
-  uploaded(principal: Principal, token: string): Promise<UploadedBytes | undefined>;
 }
 
 const PREFIX = 'artifactory';
@@ -48,8 +50,12 @@ interface Addressed {
   readonly style: ContentRequest['style'];
 }
 
+/** Looking into an archive is much work for one request: so many do it at once. */
+const LOOKING = 4;
+
 export class ContentPlane {
   readonly #deps: ContentDeps;
+  readonly #looking = new Turnstile(LOOKING);
   constructor(deps: ContentDeps) {
     this.#deps = deps;
   }
@@ -60,7 +66,7 @@ export class ContentPlane {
     exchange.note.area = 'content';
     const style = Object.hasOwn(STYLES, first) && second !== '' ? STYLES[first] : undefined;
     const addressed: Addressed = style ? { key: second, depth: 3, style } : { key: first, depth: 2, style: 'page' };
-    return new ContentCall(this.#deps, exchange, addressed);
+    return new ContentCall(this.#deps, exchange, addressed, this.#looking);
   }
 }
 
@@ -72,39 +78,25 @@ class ContentCall implements Call {
   readonly #deps: ContentDeps;
   readonly #exchange: Exchange;
   readonly #addressed: Addressed;
+  readonly #looking: Turnstile;
 
-  constructor(deps: ContentDeps, exchange: Exchange, addressed: Addressed) {
+  constructor(deps: ContentDeps, exchange: Exchange, addressed: Addressed, looking: Turnstile) {
     this.#deps = deps;
     this.#exchange = exchange;
     this.#addressed = addressed;
+    this.#looking = looking;
   }
 
   async run(): Promise<Reply> {
-    const { request, target, peer, note } = this.#exchange;
-    const { permissions, authenticator, formats } = this.#deps;
+    const { request, peer, note } = this.#exchange;
+    const { permissions, authenticator } = this.#deps;
     if (request.method === 'OPTIONS') return options();
     if (!permissions.isFresh) await permissions.refresh();
     const caller = await authenticator.authenticate(request.headers, peer);
     note.principal = nameOf(caller.principal);
     const repo = this.#requireRepository(caller);
     note.repo = repo.key;
-    const content: ContentRequest = {
-      exchange: this.#exchange,
-      caller,
-      repo,
-      format: formats.find(({ packageTypes }) => packageTypes.includes(repo.packageType)),
-      layout: this.#deps.repositories.layoutOf(repo.key),
-      plain: parsePlainPath(target.segments.slice(this.#addressed.depth)),
-      query: new URLSearchParams(target.rawQuery),
-      style: this.#addressed.style,
-      archives: this.#deps.archives,
-      folderArchives: this.#deps.folderArchives,
-      uploaded: (token) => this.#deps.uploaded(caller.principal, token),
-      deleteItem: (path) => this.#deps.deleteItem(caller.principal, repo.key, path),
-      relocate: (relocation) => this.#deps.relocate({ ...relocation, principal: caller.principal }),
-      repositoryOf: (key) => this.#deps.repositories.get(key, caller.principal),
-      findHolder: (wanted) => this.#deps.findHolder(caller.principal, wanted),
-    };
+    const content = this.#contentRequest(caller, repo);
     switch (request.method) {
       case 'GET':
       case 'HEAD':
@@ -125,6 +117,33 @@ class ContentCall implements Call {
           headers: { Allow: METHODS },
         });
     }
+  }
+
+  #contentRequest(caller: Authentication, repo: Repository): ContentRequest {
+    const { archives, folderArchives, formats, repositories, multiparts, uploadTokens } = this.#deps;
+    const { principal } = caller;
+    const { target } = this.#exchange;
+    return {
+      exchange: this.#exchange,
+      caller,
+      repo,
+      format: formats.find(({ packageTypes }) => packageTypes.includes(repo.packageType)),
+      layout: repositories.layoutOf(repo.key),
+      plain: parsePlainPath(target.segments.slice(this.#addressed.depth)),
+      query: new URLSearchParams(target.rawQuery),
+      style: this.#addressed.style,
+      archives,
+      folderArchives,
+      looking: this.#looking,
+      async uploaded(token) {
+        const id = uploadTokens.readResult(token);
+        return id === undefined ? undefined : multiparts.uploaded(id, nameOf(principal));
+      },
+      deleteItem: (path) => deleteItem(this.#deps, { principal, repo: repo.key, path }),
+      relocate: (relocation) => relocate(this.#deps, { ...relocation, principal }),
+      repositoryOf: (key) => repositories.get(key, principal),
+      findHolder: (wanted) => findHolder(this.#deps, principal, wanted),
+    };
   }
 
   fail(error: AppError, status: number): Reply {

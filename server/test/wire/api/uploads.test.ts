@@ -220,6 +220,29 @@ for (const storage of STORAGES) {
       assert.equal((await deploy('mine', checksumToken, world.as('writer'))).status, 201);
     });
 
+    test('while nothing may be written no part is taken, and the upload goes on afterwards', async () => {
+      const bytes = randomBytes(5000);
+      const token = await begin('still');
+      const address = await addressOf(token, 1);
+      const SWITCH = '/artifactory/api/system/readonly';
+      const reason = JSON.stringify({ reason: 'Moving house.' });
+      const headers = { 'content-type': 'application/json' };
+      const on = await world.admin.request('PUT', SWITCH, { body: reason, headers });
+      assert.equal(on.status, 200, on.text);
+      try {
+        const part = await world.anonymous.request('PUT', address, { body: bytes });
+        assert.equal(part.status, 503);
+        assert.match(part.text, /Moving house/);
+        assert.equal((await call(token, `complete?sha1=${sha1(bytes)}`)).status, 503);
+        assert.deepEqual(await stagesOf(world.app), []);
+      } finally {
+        assert.ok((await world.admin.request('DELETE', SWITCH)).status < 300);
+      }
+      assert.equal((await putPart(token, 1, bytes)).status, 200);
+      await call(token, `complete?sha1=${sha1(bytes)}`);
+      assert.equal((await ended(token)).status, 'FINISHED');
+    });
+
     test('what a request may not say is refused', async () => {
       const create = (query: string, by: Caller = world.admin) => by.request('POST', `${UPLOADS}/create?${query}`);
       for (const [query, status] of [
