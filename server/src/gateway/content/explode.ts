@@ -233,8 +233,8 @@ class Unpacking {
   }
 
   #success(count: number): Reply {
-    const folder = joinPath(this.#request.repo.key, this.#root);
-    return { status: 201, text: `${count} ${count === 1 ? 'file was' : 'files were'} unpacked to ${folder}.` };
+    // The JFrog CLI takes an upload for failed whose answer is neither JSON nor empty.
+    return { status: 201, json: { repo: this.#request.repo.key, path: `/${this.#root}`, files: count } };
   }
 
   #report(deployed: number, failures: readonly Failure[], first: AppError): never {

@@ -50,7 +50,7 @@ for (const storage of STORAGES) {
           const root = `unpacked/${mode}/${ending}`;
           const answer = await explode(`${root}/x.${ending};k=v`, await make(), mode);
           assert.equal(answer.status, 201, answer.text);
-          assert.equal(answer.text, `3 files were unpacked to generic-local/${root}.`);
+          assert.deepEqual(answer.json(), { repo: 'generic-local', path: `/${root}`, files: 3 });
           assert.equal((await get(`${root}/a.txt`)).text, 'one');
           const read = await get(`${root}/deep/er/b.bin`);
           assert.deepEqual(read.bytes, large);
