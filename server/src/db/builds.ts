@@ -243,3 +243,20 @@ export async function listRunsWithStatus(
     .limit(limit);
   return (await query.execute()).map(runRow);
 }
+
+/** Has the rows of documents belong to the repository their files were moved to. */
+export async function moveBuilds(tx: Tx, nodeIds: readonly number[], toRepoId: number): Promise<void> {
+  const moved = await tx
+    .selectFrom('build')
+    .select(['id', 'name', 'number', 'started_at'])
+    .where('node_id', 'in', nodeIds)
+    .where('repo_id', '!=', toRepoId)
+    .execute();
+  for (const { id, name, number, started_at } of moved) {
+    await tx
+      .deleteFrom('build')
+      .where((eb) => eb.and({ repo_id: toRepoId, name, number, started_at }))
+      .execute();
+    await tx.updateTable('build').set({ repo_id: toRepoId }).where('id', '=', id).execute();
+  }
+}

@@ -1,6 +1,7 @@
 /** Copying and moving rows of the tree with their properties and versions, a page at a time. */
 import { joinPath, type Properties, type RepoPath, splitPath } from '../core/ids.ts';
 import { chunks } from './blobs.ts';
+import { moveBuilds } from './builds.ts';
 import type { Tx } from './database.ts';
 import { changeProperties } from './properties.ts';
 import type { SubtreeNode } from './subtrees.ts';
@@ -184,6 +185,11 @@ export async function moveFiles(tx: Tx, stamp: TransferStamp, files: readonly Tr
       }
     }
     await moveReleases(tx, stamp, chunk);
+    await moveBuilds(
+      tx,
+      chunk.map(({ row }) => row.id),
+      stamp.toRepoId,
+    );
     const renamed = chunk.filter(({ row, package: packageName }) => row.package !== packageName);
     for (const [packageName, rows] of Map.groupBy(renamed, (file) => file.package)) {
       await tx

@@ -1,6 +1,7 @@
 /** Publishing builds and reading them back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
 import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } from '../api/api-world.ts';
 import { BUILD, getBuild, makeBuild, messageOf, numbersOf, publish, STARTED, sums } from './build-world.ts';
 
@@ -211,6 +212,34 @@ onEachStorage('publishing builds', (world) => {
         [],
       );
       assert.deepEqual(await numbersOf(app.admin, 'rows'), []);
+    } finally {
+      await database.close();
+    }
+  });
+
+  test('has no build whose document lies in the trash can, and has it again when it is back', async () => {
+    const { app } = world();
+    const file = `artifactory-build-info/trashed/1-${MS}.json`;
+    for (const url of ['http://first', 'http://second']) {
+      await publish(app.admin, { name: 'trashed', number: '1', url, modules: [{ id: 'm' }] });
+      await expectStatus(app.admin.request('DELETE', `/artifactory/${file}`), 204);
+      assert.deepEqual(await numbersOf(app.admin, 'trashed'), []);
+    }
+    await expectStatus(app.admin.request('POST', `/artifactory/api/trash/restore/${file}?to=${file}`), 202);
+    await eventually(async () => assert.deepEqual(await numbersOf(app.admin, 'trashed'), ['1']));
+    assert.equal((await getBuild(app.admin, 'trashed', '1'))['url'], 'http://second');
+    const database = await app.openDatabase();
+    try {
+      const rows = await database.kysely
+        .selectFrom('build')
+        .innerJoin('node', 'node.id', 'build.node_id')
+        .select(['build.url', 'build.repo_id', 'node.repo_id as at'])
+        .where('build.name', '=', 'trashed')
+        .execute();
+      assert.deepEqual(
+        rows.map(({ url, repo_id, at }) => [url, repo_id === at]),
+        [['http://second', true]],
+      );
     } finally {
       await database.close();
     }
