@@ -7,11 +7,6 @@ import { clientSuite } from './client-suite.ts';
 import type { CommandResult } from './command.ts';
 import { renderTar } from './tar.ts';
 
-/** Why a test cannot run yet; to be emptied when what it needs is there. */
-const WITHOUT_SEARCH: string | false = 'needs searches by AQL';
-const WITHOUT_RELOCATION: string | false = 'needs searches by AQL, and copying and moving of files';
-('needs archives to be unpacked where they are put, answered with JSON or nothing');
-
 const GIBIBYTE = 1 << 30;
 
 interface Info {
@@ -168,7 +163,7 @@ clientSuite('jf', (client) => {
     await rm(large);
   });
 
-  test('downloads it again in parts', { skip: WITHOUT_SEARCH }, async () => {
+  test('downloads it again in parts', async () => {
     await jf('rt', 'download', `${repo}/large/large.bin`, 'back/', '--flat');
     assert.equal((await stat(join(work, 'back/large.bin'))).size, GIBIBYTE);
     assert.equal(
@@ -178,7 +173,7 @@ clientSuite('jf', (client) => {
     await rm(join(work, 'back'), { recursive: true });
   });
 
-  test('downloads by patterns and properties', { skip: WITHOUT_SEARCH }, async () => {
+  test('downloads by patterns and properties', async () => {
     await jf('rt', 'download', `${repo}/up/(*)-x.txt`, 'down/{1}', '--props=k=v');
     assert.equal(await readFile(join(work, 'down/one'), 'utf8'), 'one\n');
     assert.equal(await readFile(join(work, 'down/sub/two'), 'utf8'), 'two\n');
@@ -188,7 +183,7 @@ clientSuite('jf', (client) => {
     await assert.rejects(readdir(join(work, 'none')));
   });
 
-  test('searches by path and properties', { skip: WITHOUT_SEARCH }, async () => {
+  test('searches by path and properties', async () => {
     assert.deepEqual(pathsOf(await search(`${repo}/up/*`, '--props=multi=b')), [
       `${repo}/up/one-x.txt`,
       `${repo}/up/sub/two-x.txt`,
@@ -204,7 +199,7 @@ clientSuite('jf', (client) => {
     assert.deepEqual(pathsOf(sorted), [`${repo}/up/sub/two-x.txt`]);
   });
 
-  test('sets and deletes properties', { skip: WITHOUT_SEARCH }, async () => {
+  test('sets and deletes properties', async () => {
     await jf('rt', 'set-props', `${repo}/big/*`, 'p=1;q=a b,c');
     assert.deepEqual(await propertiesOf(`${repo}/big/first.bin`), { p: ['1'], q: ['a b', 'c'] });
     await jf('rt', 'delete-props', `${repo}/big/second.bin`, 'p');
@@ -212,7 +207,7 @@ clientSuite('jf', (client) => {
     assert.deepEqual(await propertiesOf(`${repo}/big/first.bin`), { p: ['1'], q: ['a b', 'c'] });
   });
 
-  test('copies and moves files', { skip: WITHOUT_RELOCATION }, async () => {
+  test('copies and moves files', async () => {
     await jf('rt', 'copy', `${repo}/big/(*).bin`, `${other}/copied/{1}.copy`);
     assert.deepEqual(await bytesOf(`${other}/copied/first.copy`), big);
     assert.deepEqual(await propertiesOf(`${other}/copied/first.copy`), { p: ['1'], q: ['a b', 'c'] });
@@ -224,7 +219,7 @@ clientSuite('jf', (client) => {
     assert.equal(await statusOf(`${repo}/dry/moved/up/one-x.txt`), 404);
   });
 
-  test('deletes files', { skip: WITHOUT_RELOCATION }, async () => {
+  test('deletes files', async () => {
     await jf('rt', 'delete', `${other}/moved/up/sub/`, '--quiet');
     assert.equal(await statusOf(`${other}/moved/up/sub/two-x.txt`), 404);
     assert.equal(await statusOf(`${other}/moved/up/one-x.txt`), 200);
@@ -295,7 +290,7 @@ clientSuite('jf', (client) => {
     assert.match(published?.sha256 ?? '', /^[0-9a-f]{64}$/);
   });
 
-  test('appends a published build to another', { skip: WITHOUT_SEARCH }, async () => {
+  test('appends a published build to another', async () => {
     await jf('rt', 'build-append', `${run}-whole`, '1', build, '1');
     await jf('rt', 'build-publish', `${run}-whole`, '1');
     const [part] = (await buildOf(`${run}-whole`, '1')).modules;
@@ -303,7 +298,7 @@ clientSuite('jf', (client) => {
     assert.match(part?.sha1 ?? '', /^[0-9a-f]{40}$/);
   });
 
-  test('finds and fetches the files of a build', { skip: WITHOUT_SEARCH }, async () => {
+  test('finds and fetches the files of a build', async () => {
     await jf('rt', 'upload', 'files/one.txt', `${repo}/build/stranger.txt`);
     const own = ['big.bin', 'one.txt', 'sub/two.txt'].map((name) => `${repo}/build/files/${name}`);
     assert.deepEqual(pathsOf(await search(`${repo}/build/*`, `--build=${build}/1`)), own);
