@@ -20,7 +20,7 @@ import { openS3Driver } from './blobs/drivers/s3.ts';
 import { MultipartUploads } from './blobs/multipart.ts';
 import { BlobStore } from './blobs/store.ts';
 import { UploadSessions } from './blobs/uploads.ts';
-import { buildJobs, type DiscardOrder, type RenameOrder } from './builds/jobs.ts';
+import { buildJobs, ordersOf } from './builds/jobs.ts';
 import { relocateFileOf } from './builds/relocate-file.ts';
 import { lockData } from './cli/server-lock.ts';
 import { addressRanges } from './config/fields.ts';
@@ -472,10 +472,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
   return {
     /** Has the next sweep happen now. */
     sweepNow: () => database.transaction((tx) => queue.enqueue(tx, sweepJob, {})),
-    buildOrders: {
-      rename: (order: RenameOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.rename, order)),
-      discard: (order: DiscardOrder) => database.transaction((tx) => queue.enqueue(tx, ofBuilds.discard, order)),
-    },
+    buildOrders: ordersOf({ database, queue }, ofBuilds),
     /** Has the parts of an upload put together. */
     enqueueAssembly: (tx: Tx, id: string) => queue.enqueue(tx, assembling, { id }),
     ofTree,

@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import type { Principals } from '../auth/principals.ts';
 import { ACTIONS, type Principal, type TokenScope } from '../core/principal.ts';
+import type { Database } from '../db/database.ts';
 import type { JobContext, JobDefinition } from '../jobs/job.ts';
+import type { Queue } from '../jobs/queue.ts';
 import { type BuildDeps, findBuildName, requireBuildRepository } from './builds.ts';
 import { parseRetention } from './document.ts';
 import { discardRuns } from './removal.ts';
@@ -71,6 +73,17 @@ export function buildJobs(deps: BuildJobDeps) {
     },
   };
   return { rename, discard };
+}
+
+/** Has jobs done in the background. */
+export function ordersOf(
+  { database, queue }: { readonly database: Database; readonly queue: Queue },
+  jobs: ReturnType<typeof buildJobs>,
+) {
+  return {
+    rename: (order: RenameOrder) => database.transaction((tx) => queue.enqueue(tx, jobs.rename, order)),
+    discard: (order: DiscardOrder) => database.transaction((tx) => queue.enqueue(tx, jobs.discard, order)),
+  };
 }
 
 function proceedOf(context: JobContext): () => Promise<void> {
