@@ -91,7 +91,12 @@ export class Veils {
    * under the lock of the tree is true until it ends.
    */
   async requireFree(tx: Tx, repoId: number, paths: Iterable<RepoPath>, except?: number): Promise<void> {
-    const hidden = (await listHidden(tx, repoId)).filter(({ id }) => id !== except);
+    const known = await listHidden(tx, repoId);
+    // What is put where a deletion has just ended must be seen at once by who put it.
+    for (const id of this.#byRepository.get(repoId)?.keys() ?? []) {
+      if (!known.some((each) => each.id === id)) this.remove(id, repoId);
+    }
+    const hidden = known.filter(({ id }) => id !== except);
     if (hidden.length === 0) return;
     for (const path of paths) {
       const veil = hidden.find((each) => covers(each.path, path));
