@@ -36,7 +36,7 @@ export function fillDatabase(dataDir: string, template: Template, amount: Amount
   }
 }
 
-function findDatabase(dir: string): string {
+export function findDatabase(dir: string): string {
   for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
     const file = `${entry.parentPath}/${entry.name}`;
     if (entry.isFile() && isDatabase(file)) return file;

@@ -6,6 +6,7 @@ import { isInMemory } from './disk.ts';
 import { readFacts } from './facts.ts';
 import { LoadPool } from './load/pool.ts';
 import { measureBlob } from './measures/blob.ts';
+import { measureFolders } from './measures/folders.ts';
 import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
 import { measurePull } from './measures/pull.ts';
@@ -26,6 +27,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   manifest: measureManifest,
   memory: measureMemory,
   scale: measureScale,
+  folders: measureFolders,
 };
 
 await main(parseOptions(process.env));

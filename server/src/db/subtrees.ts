@@ -74,26 +74,22 @@ export async function getSubtreeNode(db: Db, repoId: number, path: RepoPath): Pr
 }
 
 export interface SubtreePage {
-  readonly kind: 'files' | 'folders' | 'both';
   readonly after: RepoPath | undefined;
   readonly limit: number;
 }
 
 /**
  * What lies below a folder at any depth, by parent and name, a folder before what is in it. No page walks over what
- * earlier ones have shown.
+ * earlier ones have shown, nor over more than it gives: who wants only files or folders picks them out.
  */
 export async function listSubtree(
   db: Db,
   repoId: number,
   folder: RepoPath,
-  { kind, after, limit }: SubtreePage,
+  { after, limit }: SubtreePage,
 ): Promise<SubtreeNode[]> {
   const from = after === undefined ? { parent: folder, name: '' } : splitPath(after);
-  const wanted = () => {
-    const query = rows(db, repoId).orderBy('parent').orderBy('name');
-    return kind === 'both' ? query : query.where('folder', '=', kind === 'folders' ? 1 : 0);
-  };
+  const wanted = () => rows(db, repoId).orderBy('parent').orderBy('name');
   const found = await wanted().where('parent', '=', from.parent).where('name', '>', from.name).limit(limit).execute();
   if (found.length < limit) {
     const start = folder === '' ? '' : `${folder}/`;
@@ -160,9 +156,8 @@ export async function deleteEmptyFolders(
 ): Promise<{ readonly next: RepoPath | undefined; readonly removed: number }> {
   let query = tx
     .selectFrom('node')
-    .select(['id', 'parent', 'name'])
+    .select(['id', 'parent', 'name', 'folder'])
     .where('repo_id', '=', repoId)
-    .where('folder', '=', 1)
     .where(below('parent', folder))
     .orderBy('parent', 'desc')
     .orderBy('name', 'desc')
@@ -175,7 +170,7 @@ export async function deleteEmptyFolders(
   let removed = 0;
   for (const row of found) {
     const path = joinPath(row.parent, row.name);
-    if (!page.accept(path)) continue;
+    if (row.folder !== 1 || !page.accept(path)) continue;
     removed += (await deleteFolderIfEmpty(tx, repoId, row.id, path)) ? 1 : 0;
   }
   const last = found.at(-1);

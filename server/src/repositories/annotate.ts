@@ -76,7 +76,7 @@ async function annotateTop({ deps }: TreeOperations, tx: Tx, spec: Spec): Promis
 async function annotateAll(operations: TreeOperations, tx: Tx, spec: Spec): Promise<void> {
   await annotateTop(operations, tx, spec);
   for (let after: RepoPath | undefined; ; ) {
-    const page: SubtreeNode[] = await listSubtree(tx, spec.repoId, spec.path, { kind: 'both', after, limit: PAGE });
+    const page: SubtreeNode[] = await listSubtree(tx, spec.repoId, spec.path, { after, limit: PAGE });
     for (const node of page) {
       if (spec.access.allows('annotate', node.path)) continue;
       if (spec.access.allows('read', node.path)) spec.access.require('annotate', node.path);
@@ -102,7 +102,7 @@ async function annotateBelow({ deps }: TreeOperations, spec: Spec): Promise<void
       database.transaction(
         async (tx) => {
           await enter(deps, tx, spec);
-          const nodes = await listSubtree(tx, spec.repoId, spec.path, { kind: 'both', after: from, limit: PAGE });
+          const nodes = await listSubtree(tx, spec.repoId, spec.path, { after: from, limit: PAGE });
           const allowed = nodes.filter(({ path }) => spec.access.allows('annotate', path));
           await changePropertiesOf(
             tx,

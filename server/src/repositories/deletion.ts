@@ -118,7 +118,7 @@ async function deleteLarge(deps: DeletionDeps, end: TransferEnd, transfer: Trans
 async function listAll(db: Db | Tx, repoId: number, path: RepoPath): Promise<SubtreeNode[]> {
   const all: SubtreeNode[] = [];
   for (let after: RepoPath | undefined; ; ) {
-    const page = await listSubtree(db, repoId, path, { kind: 'both', after, limit: LOOK_PAGE });
+    const page = await listSubtree(db, repoId, path, { after, limit: LOOK_PAGE });
     all.push(...page);
     after = page.at(-1)?.path;
     if (page.length < LOOK_PAGE) return all;
@@ -130,9 +130,7 @@ async function requireAll(deps: DeletionDeps, end: TransferEnd): Promise<void> {
   const { database } = deps.operations.deps;
   for (let after: RepoPath | undefined; ; ) {
     const from = after;
-    const page = await database.read((db) =>
-      listSubtree(db, end.repoId, end.path, { kind: 'both', after: from, limit: LOOK_PAGE }),
-    );
+    const page = await database.read((db) => listSubtree(db, end.repoId, end.path, { after: from, limit: LOOK_PAGE }));
     for (const node of page) requireDelete(end, node);
     after = page.at(-1)?.path;
     if (page.length < LOOK_PAGE) return;

@@ -251,7 +251,7 @@ async function transferSmall(
 /** Takes away what is at the target, if the caller may delete all of it. */
 async function clear(tx: Tx, { to, at, reviewDelayMs }: Transfer): Promise<void> {
   await lockTree(tx, to.repoId, 'exclusive');
-  const page = { kind: 'both', after: undefined, limit: MAX_ATOMIC } as const;
+  const page = { after: undefined, limit: MAX_ATOMIC };
   const nodes = await listSubtree(tx, to.repoId, to.path, page);
   for (const { folder, path } of nodes) if (!folder) to.access.require('delete', path);
   await deleteNodesById(

@@ -114,7 +114,7 @@ export async function examineAll(database: Database, transfer: Transfer): Promis
   }
   if (from.path !== '') progress.folders += 1;
   for (let after: RepoPath | undefined; ; ) {
-    const page = { kind: 'both', after, limit: 2 * PAGE } as const;
+    const page = { after, limit: 2 * PAGE };
     const rows = await database.read((db) => listSubtree(db, from.repoId, from.path, page));
     const inside = rows.filter(({ folder }) => !folder);
     const { files } = await database.read((db) => examine(db, transfer, inside, progress));
@@ -136,8 +136,9 @@ async function transferFolders(tx: Tx, transfer: Transfer, progress: Progress): 
     return 1;
   }
   if (first) await ensureFolders(tx, to.repoId, [joinPath(to.path, '-')].slice(top ? 1 : 0), by(transfer), at);
-  const rows = await listSubtree(tx, from.repoId, from.path, { kind: 'folders', after: progress.cursor, limit: PAGE });
-  const wanted = (top ? [top, ...rows] : rows).filter(({ path }) => takesFolder(transfer, path));
+  const rows = await listSubtree(tx, from.repoId, from.path, { after: progress.cursor, limit: PAGE });
+  const inside = rows.filter(({ folder }) => folder);
+  const wanted = (top ? [top, ...inside] : inside).filter(({ path }) => takesFolder(transfer, path));
   const folders = wanted.map((row) => ({ row, to: targetOf(transfer, row.path) }));
   if (top) await ensureFolders(tx, to.repoId, [to.path], by(transfer), at);
   await requireFolders(tx, transfer, folders);
@@ -147,7 +148,7 @@ async function transferFolders(tx: Tx, transfer: Transfer, progress: Progress): 
   if (mode === 'restore') await unmark(tx, transfer, folders);
   if (rows.length < PAGE) Object.assign(progress, { phase: 'files', cursor: undefined });
   else progress.cursor = rows.at(-1)?.path;
-  return rows.length + 1;
+  return wanted.length;
 }
 
 function takesFolder({ mode, from, to, format }: Transfer, path: RepoPath): boolean {
@@ -204,19 +205,20 @@ async function moveTop(tx: Tx, transfer: Transfer, top: SubtreeNode, progress: P
 
 async function transferFiles(tx: Tx, transfer: Transfer, progress: Progress): Promise<number> {
   const { from, mode, format } = transfer;
-  const rows = await listSubtree(tx, from.repoId, from.path, { kind: 'files', after: progress.cursor, limit: PAGE });
+  const rows = await listSubtree(tx, from.repoId, from.path, { after: progress.cursor, limit: PAGE });
   const isLast = rows.length < PAGE;
   if (!isLast && format?.place) rows.push(...(await siblingsAfter(tx, transfer, rows.at(-1)?.path ?? from.path)));
-  await transferRows(tx, transfer, rows, progress);
+  const files = rows.filter(({ folder }) => !folder);
+  await transferRows(tx, transfer, files, progress);
   if (isLast) Object.assign(progress, { phase: mode === 'copy' ? 'done' : 'left', cursor: undefined });
   else progress.cursor = rows.at(-1)?.path;
-  return rows.length;
+  return files.length;
 }
 
 /** A release and what it consists of lie in one folder: they go in one transaction. */
 async function siblingsAfter(tx: Tx, { from }: Transfer, path: RepoPath): Promise<SubtreeNode[]> {
   const { parent } = splitPath(path);
-  const page = { kind: 'files', after: path, limit: MAX_SIBLINGS } as const;
+  const page = { after: path, limit: MAX_SIBLINGS };
   const rows = await listSubtree(tx, from.repoId, from.path, page);
   return rows.filter((row) => splitPath(row.path).parent === parent);
 }

@@ -159,9 +159,9 @@ async function cleanItem(
   for (let after: RepoPath | undefined; item.folder; ) {
     const from = after;
     after = await step(operations, repoId, options, async (tx) => {
-      const page = { kind: 'files', after: from, limit: PAGE } as const;
+      const page = { after: from, limit: PAGE };
       const files = await listSubtree(tx, repoId, item.path, page);
-      const gone = files.filter(({ path }) => !keeps(path));
+      const gone = files.filter(({ folder, path }) => !folder && !keeps(path));
       await deleteNodesById(
         tx,
         gone.map(({ id }) => id),

@@ -1,0 +1,97 @@
+import { DatabaseSync } from 'node:sqlite';
+import type { Context } from '../context.ts';
+import { findDatabase } from '../fill.ts';
+import { percentile, spreadOf } from '../stats.ts';
+import type { Target } from '../targets/target.ts';
+
+const repository = 'generic-local';
+const requestBarMs = 50;
+const pauseMs = 2;
+const pollMs = 100;
+
+/** How long others wait while a very large folder is moved and deleted; only Entrepot. */
+export async function measureFolders(ctx: Context): Promise<void> {
+  if (ctx.options.subject !== 'entrepot') {
+    console.log('  left out: only Entrepot has folders');
+    return;
+  }
+  const target = ctx.subject;
+  const files = ctx.options.isQuick ? 20_000 : 100_000;
+  try {
+    await target.reset();
+    await request(target, 'PUT', `/artifactory/${repository}/large/first`, 'content');
+    await request(target, 'PUT', `/artifactory/${repository}/small/file`, 'content');
+    await target.stop();
+    fillFolder(target.dir, files);
+    await target.start();
+    const move = () => request(target, 'POST', `/artifactory/api/move/${repository}/large?to=/${repository}/moved`);
+    await measure(ctx, `move of ${files} files`, move);
+    await measure(ctx, `deletion of ${files} files`, async () => {
+      await request(target, 'DELETE', `/artifactory/${repository}/moved`);
+      while (await isOperating(target)) await new Promise((resolve) => setTimeout(resolve, pollMs));
+    });
+  } finally {
+    await target.remove();
+  }
+}
+
+function fillFolder(dir: string, files: number): void {
+  const db = new DatabaseSync(findDatabase(dir));
+  try {
+    const columns = db
+      .prepare("select name from pragma_table_info('node') where name not in ('id', 'name')")
+      .all()
+      .map((row) => String(row['name']));
+    db.prepare(
+      `with recursive number (n) as (select 1 union all select n + 1 from number where n < ?)
+       insert into node (name, ${columns.join(', ')})
+       select printf('%08d', n), ${columns.join(', ')} from number, node where parent = 'large' and name = 'first'`,
+    ).run(files - 1);
+  } finally {
+    db.close();
+  }
+}
+
+/** Asks for a small file's description again and again while the work goes on. */
+async function measure(ctx: Context, label: string, work: () => Promise<unknown>): Promise<void> {
+  const took: number[] = [];
+  let isWorking = true;
+  const startedAt = performance.now();
+  const worked = work().finally(() => {
+    isWorking = false;
+  });
+  while (isWorking) {
+    const from = performance.now();
+    await request(ctx.subject, 'GET', `/artifactory/api/storage/${repository}/small/file`);
+    took.push(performance.now() - from);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+  await worked;
+  const seconds = (performance.now() - startedAt) / 1000;
+  const p99 = percentile(took, 99);
+  ctx.report.add({
+    measure: 'folders',
+    label: `a request during the ${label}, p99`,
+    unit: 'ms',
+    subject: spreadOf([p99]),
+    verdict: { wanted: `≤ ${requestBarMs} ms`, isMet: p99 <= requestBarMs },
+    note: `${took.length} requests, the longest ${Math.max(...took).toFixed(0)} ms; it took ${seconds.toFixed(1)} s`,
+    errors: [],
+  });
+}
+
+async function isOperating(target: Target): Promise<boolean> {
+  const { tasks } = (await (await request(target, 'GET', '/artifactory/api/tasks')).json()) as {
+    tasks: { type: string }[];
+  };
+  return tasks.some(({ type }) => type === 'tree-operation');
+}
+
+async function request(target: Target, method: string, path: string, body?: string): Promise<Response> {
+  const { host, port, credentials } = target.endpoint;
+  const basic = Buffer.from(`${credentials?.user}:${credentials?.password}`).toString('base64');
+  const init = { method, headers: { authorization: `Basic ${basic}` }, ...(body !== undefined && { body }) };
+  const reply = await fetch(`http://${host}:${port}${path}`, init);
+  if (!reply.ok) throw new Error(`${method} ${path} was answered ${reply.status}: ${await reply.text()}`);
+  return reply;
+}
