@@ -147,16 +147,8 @@ export async function openCore(config: Config, log: Log) {
     events,
     passwordMinLength: config.security.passwordMinLength,
   };
-  const operations = new TreeOperations({
-    database,
-    events,
-    repositories,
-    formats,
-    blobs,
-    principals,
-    veils,
-    reviewDelayMs: config.sweep.reviewDelayMs,
-  });
+  const tree = { database, events, repositories, formats, blobs, principals, veils, ...config.sweep };
+  const operations = new TreeOperations(tree);
   const downloads = new DownloadStatistics({ database, idOf: (repo) => repositories.idOf(repo) });
   const searches = new Searches({
     database,

@@ -1,5 +1,4 @@
 /** Rows of operations on the tree that take more than one transaction, and of folders to be pruned. */
-import { type SqlBool, sql } from 'kysely';
 import { type RepoPath, splitPath } from '../core/ids.ts';
 import type { Db, Tx } from './database.ts';
 import { prepared } from './prepared.ts';
@@ -87,19 +86,6 @@ export async function listHidden(
   repoId: number,
 ): Promise<readonly { readonly id: number; readonly path: RepoPath }[]> {
   return (await selectHidden(db, repoId)).map((row) => ({ id: row.id, path: row.path as RepoPath }));
-}
-
-/**
- * For queries that read the tree past a repository, such as searches: the node of this name in the query does not lie
- * under a deletion that is being done.
- */
-export function isNotHidden(node: string) {
-  const [repoId, parent, name] = [sql.ref(`${node}.repo_id`), sql.ref(`${node}.parent`), sql.ref(`${node}.name`)];
-  const path = sql`case when ${parent} = '' then ${name} else ${parent} || '/' || ${name} end`;
-  return sql<SqlBool>`not exists (
-    select 1 from tree_operation as veil where veil.repo_id = ${repoId} and veil.hides = 1 and (
-      veil.path = '' or veil.path = ${path} or veil.path = ${parent}
-      or (${parent} > veil.path || '/' and ${parent} < veil.path || '0')))`;
 }
 
 export async function countItems(tx: Tx, id: number, items: number): Promise<void> {

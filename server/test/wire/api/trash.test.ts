@@ -224,30 +224,6 @@ onEachStorage(
       await expectStatus(info('auto-trashcan/generic-local/large/d1/f1'), 404);
     });
 
-    test('hides what is on its way out from queries over all repositories, and nothing beside it', async () => {
-      const { database } = world().app.core;
-      for (const name of ['veil/f', 'veil/sub/g', 'veil-beside/h']) await put(`generic-local/out/${name}`);
-      const { deleteOperation, insertTreeOperation, isNotHidden } = await import('../../../src/db/tree-operations.ts');
-      const repoId = world().app.core.repositories.idOf('generic-local' as never)!;
-      const begin = { kind: 'delete', repoId, hides: true, request: {}, createdAt: 1, createdBy: 'x' } as const;
-      const id = await database.transaction((tx) => insertTreeOperation(tx, { ...begin, path: 'out/veil' as never }));
-      const rows = await database.read((db) =>
-        db
-          .selectFrom('node')
-          .select(['parent', 'name'])
-          .where(isNotHidden('node'))
-          .where('parent', '>=', 'out')
-          .where('parent', '<', 'out0')
-          .orderBy('parent')
-          .execute(),
-      );
-      await database.transaction((tx) => deleteOperation(tx, id));
-      assert.deepEqual(
-        rows.map(({ parent, name }) => `${parent}/${name}`),
-        ['out/veil-beside', 'out/veil-beside/h'],
-      );
-    });
-
     test('goes on with a large deletion after a restart', async () => {
       await putMany('generic-local/cut', 600);
       const { app } = world();
