@@ -147,8 +147,16 @@ export async function openCore(config: Config, log: Log) {
     events,
     passwordMinLength: config.security.passwordMinLength,
   };
-  const tree = { database, events, repositories, formats, blobs, principals, veils, ...config.sweep };
-  const operations = new TreeOperations(tree);
+  const operations = new TreeOperations({
+    database,
+    events,
+    repositories,
+    formats,
+    blobs,
+    principals,
+    veils,
+    reviewDelayMs: config.sweep.reviewDelayMs,
+  });
   const downloads = new DownloadStatistics({ database, idOf: (repo) => repositories.idOf(repo) });
   const searches = new Searches({
     database,

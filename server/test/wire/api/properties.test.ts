@@ -165,6 +165,19 @@ onEachStorage('properties', (world) => {
     assert.equal(answer.text, '<properties><a>1</a><a>&lt;&amp;&gt;</a><docker.x>2</docker.x></properties>');
   });
 
+  test('counts what was fetched, not what was only asked about', async () => {
+    const { ann, app } = world();
+    await put('generic-local/fetched/f', 'bytes');
+    await grant(app, 'ann-fetches', ['generic-local'], { ann: ['r'] }, 'fetched/**');
+    for (let i = 0; i < 3; i++) await expectStatus(ann.request('GET', '/artifactory/generic-local/fetched/f'), 200);
+    await expectStatus(ann.request('HEAD', '/artifactory/generic-local/fetched/f'), 200);
+    await expectStatus(admin().request('GET', '/artifactory/generic-local/fetched/f?skipUpdateStats=true'), 200);
+    await expectStatus(admin().request('GET', `${STORAGE}/generic-local/fetched/f`), 200);
+    const stats = (await getJson(admin(), `${STORAGE}/generic-local/fetched/f?stats`)) as Record<string, unknown>;
+    assert.equal(stats['downloadCount'], 3);
+    assert.equal(stats['lastDownloadedBy'], 'ann');
+  });
+
   test('counts downloads without a write for each, and merges what an administrator brings', async () => {
     const { app } = world();
     await put('generic-local/counted/f');
