@@ -64,7 +64,7 @@ async function buildsUsing(searches: Searches, request: ApiRequest): Promise<Rep
     throw new AppError('invalid', `"${clip(sha1)}" is no sha1 checksum: 40 hexadecimal digits are needed.`);
   }
   const { principal } = request.caller;
-  const scope = await searches.scope(principal, { withTrash: false, withBuilds: true });
+  const scope = searches.scope(principal, { withTrash: false });
   const search = itemSearch({
     domain: 'build',
     where: field('module.dependency.sha1', 'eq', sha1),
@@ -86,9 +86,8 @@ async function artifactsOf(searches: Searches, request: ApiRequest<z.infer<typeo
     throw new AppError('invalid', 'Give either "buildNumber" or "buildStatus".');
   }
   const { principal } = request.caller;
-  const scope = await searches.scope(principal, {
+  const scope = searches.scope(principal, {
     withTrash: false,
-    withBuilds: true,
     ...(repos?.length && { only: repos }),
   });
   const of: Criterion[] = [field('name', 'eq', buildName)];

@@ -63,7 +63,7 @@ async function items(
   anyType = false,
 ): Promise<Reply> {
   const detail = detailOf(request);
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, {
     where,
     anyType,
@@ -99,7 +99,7 @@ async function byEntry(searches: Searches, request: ApiRequest): Promise<Reply> 
   const slash = name.lastIndexOf('/');
   const of: Criterion[] = [field('name', 'imatch', name.slice(slash + 1))];
   if (slash > 0) of.push(field('path', 'imatch', name.slice(0, slash)));
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const rows = await searches.find(
     itemSearch({
       domain: 'entry',
@@ -184,7 +184,7 @@ async function byPattern(searches: Searches, request: ApiRequest): Promise<Reply
       field('name', 'match', plain.slice(slash + 1)),
     ],
   };
-  const scope = await searches.scope(request.caller.principal, { withTrash: false, withBuilds: false, only: [key] });
+  const scope = searches.scope(request.caller.principal, { withTrash: false, only: [key] });
   const found = await findItems(searches, request, scope, { where });
   const files = mapped(found, (item) => (compiled.matches(pathOf(item)) ? pathOf(item) : undefined));
   const head = JSON.stringify({ repoUri: `${request.root}/${encodeURIComponent(key)}`, sourcePattern: text }).slice(
@@ -224,7 +224,7 @@ async function inRange(
     const column = DATE_FIELDS[name] as string;
     return { kind: 'all', of: [field(column, 'gte', from), field(column, 'lte', to)] };
   });
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, {
     where: { kind: 'any', of },
     fields: ['created', 'modified'],
@@ -252,7 +252,7 @@ async function byUsage(searches: Searches, request: ApiRequest): Promise<Reply> 
     kind: 'any',
     of: [field(name, 'eq', null), field(name, 'lt', unused)],
   });
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, {
     where: {
       kind: 'all',
@@ -294,7 +294,7 @@ async function badChecksums(searches: Searches, request: ApiRequest): Promise<Re
   const word = `${type[0]?.toUpperCase()}${type.slice(1)}`;
   // Every file is kept under its SHA-256, so what clients say of it is verified or the file refused.
   if (type === 'sha256') return typed('search.BadChecksumResult', { results: [], limitReached: false });
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, {
     where: { kind: 'all', of: [] },
     fields: [`actual_${type}`, `original_${type}`],

@@ -62,13 +62,9 @@ export function parameter(request: ApiRequest<unknown>, name: string): string | 
 }
 
 /** The caller's view, limited to the repositories that the request names. */
-export function requestScope(
-  searches: Searches,
-  request: ApiRequest<unknown>,
-  withBuilds = false,
-): Promise<CallerScope> {
+export function requestScope(searches: Searches, request: ApiRequest<unknown>): CallerScope {
   const only = listParameter(request, 'repos');
-  return searches.scope(request.caller.principal, { withTrash: false, withBuilds, ...(only && { only }) });
+  return searches.scope(request.caller.principal, { withTrash: false, ...(only && { only }) });
 }
 
 /** The items found, each with where it lies. */

@@ -4,7 +4,7 @@ import type { Reply } from '../core/protocol.ts';
 import { compareVersions } from '../core/version-order.ts';
 import type { Criterion } from '../db/search/criteria.ts';
 import { matches } from '../db/search/predicate.ts';
-import { type Coordinates, coordinatesAt, layoutFor, roughly } from '../search/coordinates.ts';
+import { type Coordinates, coordinatesAt, roughly } from '../search/coordinates.ts';
 import type { Searches } from '../search/searches.ts';
 import { type ApiRequest, isSwitchedOn, READ, type Route, route, typed } from './route.ts';
 import type { SearchDeps } from './search-aql.ts';
@@ -64,7 +64,7 @@ async function byCoordinates(searches: Searches, request: ApiRequest): Promise<R
   }
   const specific = request.query.get('specific') === 'true';
   const detail = detailOf(request);
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, {
     where: roughly(wanted, scope.repositories.values()),
     fields: detail.fields,
@@ -72,7 +72,7 @@ async function byCoordinates(searches: Searches, request: ApiRequest): Promise<R
   });
   const byKey = new Map([...scope.repositories.values()].map((repository) => [repository.key as string, repository]));
   const rows = mapped(found, (item) => {
-    const match = coordinatesAt(layoutFor(byKey.get(item.repo)), pathOf(item), wanted);
+    const match = coordinatesAt(byKey.get(item.repo)?.layout, pathOf(item), wanted);
     if (!match) return undefined;
     const { custom: _custom, integration, descriptor: _descriptor, ...tokens } = match.parts;
     return {
@@ -95,12 +95,12 @@ async function listVersions(searches: Searches, request: ApiRequest): Promise<re
     throw new AppError('invalid', 'No module was given. Use the parameters "g" and "a".');
   }
   const wanted = { org, module, version: undefined, classifier: undefined };
-  const scope = await requestScope(searches, request);
+  const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, { where: roughly(wanted, scope.repositories.values()) });
   const byKey = new Map([...scope.repositories.values()].map((repository) => [repository.key as string, repository]));
   const known = new Map<string, boolean>();
   for await (const item of found) {
-    const match = coordinatesAt(layoutFor(byKey.get(item.repo)), pathOf(item), wanted);
+    const match = coordinatesAt(byKey.get(item.repo)?.layout, pathOf(item), wanted);
     if (match && match.version !== '') known.set(match.version, match.parts.integration);
   }
   if (known.size === 0) throw new AppError('not_found', NO_VERSIONS);
@@ -142,9 +142,8 @@ async function newestByProperty(searches: Searches, request: ApiRequest): Promis
   if (path !== '_any') {
     of.push({ kind: 'any', of: [field('path', 'eq', path), field('path', 'match', `${path}/*`)] });
   }
-  const scope = await searches.scope(request.caller.principal, {
+  const scope = searches.scope(request.caller.principal, {
     withTrash: false,
-    withBuilds: false,
     ...(repo !== '_any' && { only: [repo] }),
   });
   const found = await findItems(searches, request, scope, {

@@ -206,7 +206,7 @@ export class CompiledPermissions implements Permissions {
       const entries = scopeEntries(principal.scope, BIT.read, repo);
       if (entries.length === 0) return undefined;
       if (!entries.some((entry) => entry.paths.some((pattern) => pattern.coversBelow('')))) {
-        layers.push(entries.map((entry) => ({ includes: entry.paths.map(textOf), excludes: [] })));
+        layers.push(entries.map((entry) => ({ includes: entry.paths.map(patternOf), excludes: [] })));
       }
     }
     if (principal.kind === 'user' && principal.admin) return { layers, files: true };
@@ -215,7 +215,10 @@ export class CompiledPermissions implements Permissions {
     const partial = rights.partial.filter((right) => (right.bits & BIT.read) !== 0);
     if (partial.length === 0) return undefined;
     layers.push(
-      partial.map(({ includes, excludes }) => ({ includes: includes.map(textOf), excludes: excludes.map(textOf) })),
+      partial.map(({ includes, excludes }) => ({
+        includes: includes.map(patternOf),
+        excludes: excludes.map(patternOf),
+      })),
     );
     return { layers, files: true };
   }
@@ -371,7 +374,7 @@ function bitsOf(actions: readonly Action[]): number {
   return actions.reduce((bits, action) => bits | BIT[action], 0);
 }
 
-function textOf(pattern: AntPattern): string {
+function patternOf(pattern: AntPattern): string {
   return pattern.text;
 }
 

@@ -1,6 +1,7 @@
 /** What somebody may read in a repository, as data: for places that decide it for many rows at once. */
 import { type AntPattern, compileAntPattern } from './ant-pattern.ts';
 import type { RepoKey, RepoPath } from './ids.ts';
+import type { Layout } from './layouts.ts';
 
 /** Takes paths that match one of `includes` and none of `excludes`. */
 export interface PathRule {
@@ -20,7 +21,8 @@ export interface SearchableRepository {
   readonly id: number;
   readonly key: RepoKey;
   readonly packageType: string;
-  readonly layout: string | undefined;
+  /** How its paths read. */
+  readonly layout: Layout | undefined;
   readonly rule: ReadRule;
 }
 

@@ -120,13 +120,12 @@ export class RepositoryDirectory {
       if (!permitted) return [];
       const { rule, files } = readLimitsOf(row.config);
       const veil = this.#deps.veils.ruleOf(row.id);
-      const layout = row.config['repoLayoutRef'];
       return [
         {
           id: row.id,
           key: row.key,
           packageType: row.packageType,
-          layout: typeof layout === 'string' ? layout : undefined,
+          layout: this.#layout(row),
           rule: { layers: [...permitted.layers, ...(rule ? [[rule]] : []), ...(veil ? [[veil]] : [])], files },
         },
       ];

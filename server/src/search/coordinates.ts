@@ -1,5 +1,5 @@
 /** Searches by what paths say in the layout of their repository: organisation, module, revision, classifier. */
-import { type Layout, type LayoutPath, layoutOf, parseLayoutPath } from '../core/layouts.ts';
+import { type Layout, type LayoutPath, parseLayoutPath } from '../core/layouts.ts';
 import type { SearchableRepository } from '../core/read-rule.ts';
 import type { Criterion } from '../db/search/criteria.ts';
 import { matches } from '../db/search/predicate.ts';
@@ -12,16 +12,9 @@ export interface Coordinates {
   readonly classifier: string | undefined;
 }
 
-const DEFAULT_LAYOUT = 'maven-2-default';
-
-/** The layout by which paths of the repository are read. */
-export function layoutFor(repository: SearchableRepository | undefined): Layout | undefined {
-  return layoutOf(repository?.layout ?? DEFAULT_LAYOUT);
-}
-
 /** A condition that is true for every file with these coordinates, and for few others. */
 export function roughly(wanted: Coordinates, repositories: Iterable<SearchableRepository>): Criterion {
-  const byLayout = Map.groupBy(repositories, (repository) => layoutFor(repository));
+  const byLayout = Map.groupBy(repositories, ({ layout }) => layout);
   const of: Criterion[] = [];
   for (const [layout, same] of byLayout) {
     if (!layout) continue;

@@ -1,13 +1,9 @@
 /** What one caller's searches see: which repositories, which paths in them, which builds. */
-import { encodeBuildName } from '../core/build-names.ts';
-import { joinPath, type RepoKey } from '../core/ids.ts';
+import type { RepoKey } from '../core/ids.ts';
 import type { Principal } from '../core/principal.ts';
-import { compileReadRule, isEverything, type SearchableRepository } from '../core/read-rule.ts';
+import type { SearchableRepository } from '../core/read-rule.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
-import type { Database } from '../db/database.ts';
-import { listBuildNames } from '../db/search/build-names.ts';
 import type { SearchScope } from '../db/search/criteria.ts';
-import { EVERY_BUILD } from '../db/search/where.ts';
 
 /** The repositories as searches know them. */
 export interface SearchedRepositories {
@@ -25,18 +21,11 @@ export interface CallerScope extends SearchScope {
 export interface ScopeOptions {
   /** What was deleted is searched only by those who ask for it by name. */
   readonly withTrash: boolean;
-  /** Whether the search is about builds, so that it matters which of them may be read. */
-  readonly withBuilds: boolean;
   /** Only these, and the members of those that are virtual. */
   readonly only?: readonly string[];
 }
 
-export async function scopeOf(
-  deps: { readonly repositories: SearchedRepositories; readonly database: Database },
-  principal: Principal,
-  options: ScopeOptions,
-): Promise<CallerScope> {
-  const { repositories, database } = deps;
+export function scopeOf(repositories: SearchedRepositories, principal: Principal, options: ScopeOptions): CallerScope {
   const wanted = options.only && new Set(options.only.flatMap((key) => repositories.expand(key)));
   const all = repositories.searchable(principal);
   const found = all.filter(({ key }) => (options.withTrash || key !== TRASH_KEY) && (!wanted || wanted.has(key)));
@@ -50,7 +39,8 @@ export async function scopeOf(
   const unlimited = principal.kind === 'user' && principal.admin && !principal.scope;
   return {
     repositories: byId,
-    builds: options.withBuilds && !unlimited ? await readableBuilds(database, all) : EVERY_BUILD,
+    readable: all,
+    everyBuild: unlimited,
     // A virtual repository that the caller may not know of stands for nothing.
     expand: (name) => {
       const own = byKey.get(name as RepoKey);
@@ -64,27 +54,4 @@ export async function scopeOf(
     },
     isVirtual: (key) => knownVirtuals().has(key as RepoKey),
   };
-}
-
-/** A build may be read by who may read the files of its name in the repository that holds it. */
-async function readableBuilds(
-  database: Database,
-  repositories: readonly SearchableRepository[],
-): Promise<SearchScope['builds']> {
-  const builds = new Map<number, 'all' | readonly string[]>();
-  const partial = new Map<number, string[]>();
-  const rules = new Map<number, ReturnType<typeof compileReadRule>>();
-  for (const { id, rule } of repositories) {
-    if (isEverything(rule)) builds.set(id, 'all');
-    else {
-      partial.set(id, []);
-      rules.set(id, compileReadRule(rule));
-    }
-  }
-  if (partial.size === 0) return builds;
-  for (const { repoId, name } of await database.read((db) => listBuildNames(db, [...partial.keys()]))) {
-    if (rules.get(repoId)?.(joinPath(encodeBuildName(name), 'build.json'), false)) partial.get(repoId)?.push(name);
-  }
-  for (const [id, names] of partial) builds.set(id, names);
-  return builds;
 }

@@ -39,8 +39,8 @@ export class Searches {
     this.#deps = deps;
   }
 
-  scope(principal: Principal, options: ScopeOptions): Promise<CallerScope> {
-    return scopeOf(this.#deps, principal, options);
+  scope(principal: Principal, options: ScopeOptions): CallerScope {
+    return scopeOf(this.#deps.repositories, principal, options);
   }
 
   /**

@@ -6,7 +6,6 @@ import type { RepoKey } from '../../src/core/ids.ts';
 import type { Database } from '../../src/db/database.ts';
 import { type CompiledSearch, compileSearch, type Statement } from '../../src/db/search/compile.ts';
 import type { SearchScope } from '../../src/db/search/criteria.ts';
-import { EVERY_BUILD } from '../../src/db/search/where.ts';
 import { parseAql } from '../../src/search/aql/parse.ts';
 import { searchOf } from '../../src/search/aql/query.ts';
 import { resultShape } from '../../src/search/aql/result-shape.ts';
@@ -111,7 +110,8 @@ function compile(text: string, tree: LargeTree, dialect: 'sqlite' | 'postgres'):
   );
   const scope: SearchScope = {
     repositories,
-    builds: EVERY_BUILD,
+    readable: [...repositories.values()],
+    everyBuild: true,
     expand: (key) => [tree.repositories.get(key) ?? []].flat(),
     nameOf: (id) => repositories.get(id)?.key ?? '',
   };

@@ -14,7 +14,9 @@ if (process.platform === 'linux') setPriority(5);
 const { file } = workerData as { readonly file: string };
 /** Beginning with more rows than this is worse than following the order that is asked for. */
 const MANY = 20_000;
-const KEPT_CONNECTIONS = 4;
+/** Where there is no such order, it is worth finding out which of many is the least, up to here. */
+const VERY_MANY = 200_000;
+const KEPT_CONNECTIONS = 1;
 
 /** What the functions of a connection work with: those of the search that has it. */
 interface Connection {
@@ -52,7 +54,7 @@ function open(request: OpenRequest): void {
   searches.set(request.id, { connection, request, rows: undefined });
 }
 
-function lazyRule({ rule }: SearchableRepository): () => ReturnType<typeof compileReadRule> {
+function lazyRule({ rule }: Pick<SearchableRepository, 'rule'>): () => ReturnType<typeof compileReadRule> {
   let compiled: ReturnType<typeof compileReadRule> | undefined;
   return () => {
     compiled ??= compileReadRule(rule);
@@ -62,7 +64,7 @@ function lazyRule({ rule }: SearchableRepository): () => ReturnType<typeof compi
 
 function connect(): Connection {
   const sqlite = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
-  sqlite.exec('pragma cache_size = -16384');
+  sqlite.exec('pragma cache_size = -65536');
   const connection: Connection = { sqlite, rules: new Map(), stop: new Int32Array(1) };
   sqlite.function('may_read', { deterministic: true }, (repoId, parent, name, folder) => {
     const decide = connection.rules.get(Number(repoId))?.();
@@ -105,20 +107,24 @@ function begin(sqlite: DatabaseSync, request: OpenRequest): Iterator<unknown> {
 
 /** SQLite knows nothing of how often a value occurs, so it is asked to count first, as far as it matters. */
 function choose(sqlite: DatabaseSync, { alternatives, ordered }: OpenRequest): Statement {
-  let least = Number.POSITIVE_INFINITY;
-  let best: Statement | undefined;
-  for (const { probe, statement } of alternatives) {
-    if (best && least <= 1) break;
-    const count = probe ? countUpTo(sqlite, probe) : 0;
-    if (count < least || !best) [least, best] = [count, statement];
-  }
-  if (least >= MANY && ordered) return ordered;
-  if (!best) throw new Error('a search has at least one statement');
-  return best;
+  const first = leastOf(sqlite, alternatives, MANY);
+  if (first.count < MANY || alternatives.length === 1) return first.statement;
+  return ordered ?? leastOf(sqlite, alternatives, VERY_MANY).statement;
 }
 
-function countUpTo(sqlite: DatabaseSync, { sql, params }: Statement): number {
-  const statement = sqlite.prepare(`select count(*) from (${sql} limit ${MANY})`);
+function leastOf(sqlite: DatabaseSync, alternatives: OpenRequest['alternatives'], limit: number) {
+  let least: { readonly count: number; readonly statement: Statement } | undefined;
+  for (const { probe, statement } of alternatives) {
+    if (least && least.count <= 1) break;
+    const count = probe ? countUpTo(sqlite, probe, limit) : 0;
+    if (!least || count < least.count) least = { count, statement };
+  }
+  if (!least) throw new Error('a search has at least one statement');
+  return least;
+}
+
+function countUpTo(sqlite: DatabaseSync, { sql, params }: Statement, limit: number): number {
+  const statement = sqlite.prepare(`select count(*) from (${sql} limit ${limit})`);
   statement.setReturnArrays(true);
   return (statement.get(...(params as SQLInputValue[])) as unknown as [number])[0];
 }

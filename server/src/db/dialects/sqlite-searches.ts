@@ -13,7 +13,7 @@ export type SearchRequest =
       readonly alternatives: readonly Alternative[];
       readonly ordered: Statement | undefined;
       readonly lookups: readonly { readonly parent: number; readonly statement: Statement }[];
-      readonly repositories: readonly SearchableRepository[];
+      readonly repositories: readonly Pick<SearchableRepository, 'id' | 'rule'>[];
       /** Set to 1 when nobody wants the rest. */
       readonly stop: SharedArrayBuffer;
     }
@@ -126,7 +126,7 @@ class Thread {
       alternatives: search.alternatives,
       ordered: search.ordered,
       lookups: search.lookups.map(({ parent, statement }) => ({ parent, statement })),
-      repositories: search.repositories,
+      repositories: search.repositories.map(({ id, rule }) => ({ id, rule })),
       stop,
     });
     return {

@@ -110,7 +110,7 @@ export function compileSearch(search: Search, dialect: DialectName): CompiledSea
           })),
     ordered: inOrder ? build(all([neutralised(all([...conditions, visible])), heartbeat]), false) : undefined,
     lookups,
-    repositories: [...search.scope.repositories.values()],
+    repositories: search.scope.readable,
   };
 }
 

@@ -61,10 +61,12 @@ export interface Search {
 }
 
 export interface SearchScope {
-  /** The repositories of which the caller may read some part, by id. */
+  /** The repositories that are searched, by id. */
   readonly repositories: ReadonlyMap<number, SearchableRepository>;
-  /** Builds by id of their repository: all of them, or those with one of these names. */
-  readonly builds: ReadonlyMap<number, 'all' | readonly string[]>;
+  /** All of which the caller may read some part. */
+  readonly readable: readonly SearchableRepository[];
+  /** Whether the caller may read every build; else only those whose document may be read. */
+  readonly everyBuild: boolean;
   /** Ids of the repositories a name stands for: the leaf of that name, or the members of a virtual one. */
   expand(name: string): readonly number[];
   /** What answers call the repository. */

@@ -2,7 +2,7 @@
 import { parseAntSegments } from '../../core/ant-pattern.ts';
 import { isEverything, type PathRule, type ReadRule, type SearchableRepository } from '../../core/read-rule.ts';
 import type { SearchScope } from './criteria.ts';
-import { all, any, type DialectName, FALSE, type Fragment, not, raw, TRUE } from './fragment.ts';
+import { all, any, type DialectName, FALSE, type Fragment, not, raw, TRUE, wrap } from './fragment.ts';
 
 /** The item with this alias lies in one of the repositories, at a path that may be read. */
 export function readableItem(
@@ -52,21 +52,10 @@ export function readableItem(
   ]);
 }
 
-/** The build with this alias may be read. */
-export function readableBuild(alias: string, scope: SearchScope): Fragment {
-  const whole = [...scope.builds].flatMap(([id, names]) => (names === 'all' ? [id] : []));
-  const some = [...scope.builds].flatMap(([id, names]) =>
-    names === 'all' || names.length === 0 ? [] : [{ id, names }],
-  );
-  return any([
-    among(`${alias}.repo_id`, whole),
-    ...some.map(({ id, names }) =>
-      all([
-        among(`${alias}.repo_id`, [id]),
-        { text: `${alias}.name in (${names.map(() => '?').join(', ')})`, params: names },
-      ]),
-    ),
-  ]);
+/** The build with this alias may be read, since the file that is its document may. */
+export function readableBuild(alias: string, node: string, scope: SearchScope, dialect: DialectName): Fragment {
+  const document = readableItem(node, scope.readable, dialect, { asFile: true });
+  return wrap(`exists (select 1 from node ${node} where ${node}.id = ${alias}.node_id and `, document, ')');
 }
 
 /** The ids are numbers of our own, so they stand in the text. */

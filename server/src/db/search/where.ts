@@ -308,12 +308,12 @@ export function visibleRow(domain: Domain, alias: string, context: WhereContext,
       return readableItem(alias, [...scope.repositories.values()], context.dialect, { asFile });
     }
     case 'build':
-      return allBuilds(scope) ? TRUE : readableBuild(alias, scope);
+      return scope.everyBuild ? TRUE : readableBuild(alias, context.alias(), scope, context.dialect);
     case 'module':
       return buildOf(`${alias}.build_id`, context);
     case 'artifact':
     case 'dependency': {
-      if (allBuilds(scope)) return TRUE;
+      if (scope.everyBuild) return TRUE;
       const m = context.alias();
       return wrap(
         `exists (select 1 from build_module ${m} where ${m}.id = ${alias}.module_id and `,
@@ -326,17 +326,11 @@ export function visibleRow(domain: Domain, alias: string, context: WhereContext,
   }
 }
 
-function allBuilds({ builds }: SearchScope): boolean {
-  return builds === EVERY_BUILD;
-}
-
-/** Marks the scope of callers who may read every build. */
-export const EVERY_BUILD: SearchScope['builds'] = new Map();
-
 function buildOf(column: string, context: WhereContext): Fragment {
-  if (allBuilds(context.scope)) return TRUE;
+  if (context.scope.everyBuild) return TRUE;
   const b = context.alias();
-  return wrap(`exists (select 1 from build ${b} where ${b}.id = ${column} and `, readableBuild(b, context.scope), ')');
+  const readable = readableBuild(b, context.alias(), context.scope, context.dialect);
+  return wrap(`exists (select 1 from build ${b} where ${b}.id = ${column} and `, readable, ')');
 }
 
 function ownField(domain: Domain, criterion: Of<'field'>, alias: string, context: WhereContext): Fragment {

@@ -9,8 +9,6 @@ import { type ResultShape, resultShape } from './result-shape.ts';
 
 /** No answer has more rows; one that would says so. */
 const MAX_ROWS = 10_000_000;
-const BUILD_LINKS = ['artifact', 'dependency', 'module', 'build', 'promotion'];
-const BUILD_DOMAINS = ['artifact', 'dependency', 'module', 'moduleProperty', 'build', 'buildProperty', 'promotion'];
 
 /** The answer to the query, piece by piece. What is wrong with the query is thrown before the first piece. */
 export async function answerAql(
@@ -20,12 +18,8 @@ export async function answerAql(
 ): Promise<AsyncGenerator<string>> {
   const query = parseAql(text, Date.now());
   const shape = resultShape(query);
-  const scope = await searches.scope(caller.principal, {
+  const scope = searches.scope(caller.principal, {
     withTrash: query.repositories.includes(TRASH_KEY),
-    withBuilds:
-      BUILD_DOMAINS.includes(query.domain.name) ||
-      touchesBuilds(query.where) ||
-      shape.includes.some((each) => BUILD_LINKS.includes(each.link)),
   });
   const request = searchOf(query, shape, scope);
   const rows = await searches.find(request, scope, caller);
@@ -81,11 +75,4 @@ async function* pieces(
     }),
   };
   yield ` ],\n"range" : ${JSON.stringify(range)}\n}\n`;
-}
-
-function touchesBuilds(criterion: Criterion): boolean {
-  if (criterion.kind === 'field' || criterion.kind === 'property') {
-    return criterion.links.some((link) => BUILD_LINKS.includes(link));
-  }
-  return criterion.of.some((one) => touchesBuilds(one));
 }

@@ -149,7 +149,7 @@ async function statementsUnderWay(app: TestApp): Promise<number> {
     const startedAt = performance.now();
     const never = new AbortController();
     const probes = Array.from({ length: 2 }, async () => {
-      const scope = await app.core.searches.scope({ kind: 'anonymous' }, { withTrash: false, withBuilds: false });
+      const scope = app.core.searches.scope({ kind: 'anonymous' }, { withTrash: false });
       const none = { kind: 'any', of: [] } as const;
       const search = { domain: 'stat', where: none, fields: [], includes: [], sort: [], limit: 1, offset: 0 } as const;
       const rows = await app.core.searches.find(search, scope, {
@@ -165,7 +165,7 @@ async function statementsUnderWay(app: TestApp): Promise<number> {
   }
   const { rows } = await sql<{ n: number }>`select count(*) as n from pg_stat_activity
     where datname = current_database() and state in ('active', 'idle in transaction')
-    and pid <> pg_backend_pid()`.execute(database.kysely);
+    and query ~ '^(declare|fetch|select .* from node i )' and pid <> pg_backend_pid()`.execute(database.kysely);
   return Number(rows[0]!.n);
 }
 

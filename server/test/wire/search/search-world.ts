@@ -55,6 +55,11 @@ const ENTRIES: Readonly<Record<string, readonly (readonly [path: string, name: s
   ],
 };
 
+/** Where the document of a build lies. */
+export function buildDocument(name: string, number: string, started: string): readonly [folder: string, name: string] {
+  return [name.replaceAll('/', '%2F'), `${number}-${Date.parse(started)}.json`];
+}
+
 export interface SearchWorld {
   readonly app: TestApp;
   /** Starts a query and gives its rows. */
@@ -110,7 +115,9 @@ async function fill(database: Database): Promise<void> {
         .executeTakeFirstOrThrow();
       repoIds.set(key, row.id);
     };
-    for (const key of ['libs', 'apps', 'other']) await repository(key, 'local');
+    await repository('libs', 'local', { repoLayoutRef: 'maven-2-default' });
+    await repository('apps', 'local');
+    await repository('other', 'local');
     await repository('both', 'virtual', { repositories: ['libs', 'apps'] });
     const nodeIds = new Map<string, number>();
     const node = async (key: string, parent: string, name: string, values: object) => {
@@ -209,11 +216,16 @@ async function fill(database: Database): Promise<void> {
       .select('id')
       .where('key', '=', 'artifactory-build-info')
       .executeTakeFirstOrThrow();
+    repoIds.set('artifactory-build-info', buildRepo.id);
     const build = async (name: string, number: string, started: string, promoted: boolean) => {
+      const [folder, document] = buildDocument(name, number, started);
+      // As a folder it stays out of the answers to queries for files; who may read it is decided by its path alone.
+      await node('artifactory-build-info', folder, document, {});
       const row = await tx
         .insertInto('build')
         .values({
           repo_id: buildRepo.id,
+          node_id: nodeIds.get(document)!,
           name,
           number,
           started_at: Date.parse(started),
