@@ -58,6 +58,7 @@ import { Retention } from './repositories/retention.ts';
 import { CONFIGURATION, SystemConfiguration } from './repositories/system-configuration.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
 import { Veils } from './repositories/veils.ts';
+import { archiveConsumer, archiveJob } from './search/archive-index.ts';
 import { Searches } from './search/searches.ts';
 
 /** Where messages go; a pino logger fits. */
@@ -158,12 +159,7 @@ export async function openCore(config: Config, log: Log) {
     reviewDelayMs: config.sweep.reviewDelayMs,
   });
   const downloads = new DownloadStatistics({ database, idOf: (repo) => repositories.idOf(repo) });
-  const searches = new Searches({
-    database,
-    repositories,
-    sumsOf: (sha256) => blobs.checksumsOf(sha256),
-    limits: { perCaller: config.search.maxPerUser, timeoutMs: config.search.timeoutMs },
-  });
+  const searches = new Searches({ database, repositories, blobs, limits: config.search });
   const refusals = new RefusalLog({ database });
   const administration = new Administration({
     database,
@@ -279,6 +275,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
       permissions.invalidate();
     }
   });
+  if (config.search.indexArchives) feed.consume(archiveConsumer());
   await feed.start();
   await core.configuration.reload();
   await core.readOnly.reload();
@@ -440,6 +437,7 @@ function startBackground(core: Core, log: Log, metrics: Metrics) {
     ofBuilds.discard as JobDefinition<unknown>,
     assembling as JobDefinition<unknown>,
     core.retention.job as JobDefinition<unknown>,
+    archiveJob(core),
   ]);
   core.retention.start(queue);
   ofTree.attach(queue);

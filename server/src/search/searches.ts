@@ -13,13 +13,13 @@ import { type CallerScope, type ScopeOptions, type SearchedRepositories, scopeOf
 export interface SearchDeps {
   readonly database: Database;
   readonly repositories: SearchedRepositories;
-  readonly sumsOf: SumsOf;
+  readonly blobs: { checksumsOf: SumsOf };
   readonly limits: SearchLimits;
 }
 
 export interface SearchLimits {
   /** Searches one caller may have under way. */
-  readonly perCaller: number;
+  readonly maxPerUser: number;
   readonly timeoutMs: number;
 }
 
@@ -49,7 +49,7 @@ export class Searches {
    */
   async find(request: SearchRequest, scope: CallerScope, caller: Caller): Promise<AsyncGenerator<ResultRow>> {
     const compiled = this.#compile(request, scope);
-    const renderer = new RowRenderer(compiled, scope, this.#deps.sumsOf);
+    const renderer = new RowRenderer(compiled, scope, (sha256) => this.#deps.blobs.checksumsOf(sha256));
     const batches = this.#run(compiled, caller);
     return started(async function* () {
       for await (const batch of batches) yield* await renderer.render(batch);
@@ -94,11 +94,11 @@ export class Searches {
   #admit(principal: Principal): () => void {
     const who = principal.kind === 'user' ? principal.id : '';
     const count = this.#underWay.get(who) ?? 0;
-    const { perCaller } = this.#deps.limits;
-    if (count >= perCaller) {
+    const { maxPerUser } = this.#deps.limits;
+    if (count >= maxPerUser) {
       throw new AppError(
         'rate_limited',
-        `You have ${perCaller} searches under way, which is as many as one user may have. Wait for one of them to end.`,
+        `You have ${maxPerUser} searches under way, which is as many as one user may have. Wait for one of them to end.`,
         { retryAfterSeconds: 1 },
       );
     }
