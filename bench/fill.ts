@@ -36,6 +36,7 @@ export function fillDatabase(dataDir: string, template: Template, amount: Amount
   }
 }
 
+/** The server's SQLite file. */
 export function findDatabase(dir: string): string {
   for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
     const file = `${entry.parentPath}/${entry.name}`;

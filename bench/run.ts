@@ -11,6 +11,7 @@ import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
 import { measurePull } from './measures/pull.ts';
 import { measurePush } from './measures/push.ts';
+import { measureSearch } from './measures/search.ts';
 import { type MeasureName, type Options, parseOptions } from './options.ts';
 import { Report } from './report.ts';
 import { measureScale } from './scale.ts';
@@ -28,6 +29,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   memory: measureMemory,
   scale: measureScale,
   folders: measureFolders,
+  search: measureSearch,
 };
 
 await main(parseOptions(process.env));
