@@ -7,6 +7,8 @@ import type { Layout } from './layouts.ts';
 export interface PathRule {
   readonly includes: readonly string[];
   readonly excludes: readonly string[];
+  /** Paths taken as they are, with all below them, that are hidden besides; '' hides everything but the root itself. */
+  readonly hides?: readonly string[];
 }
 
 /** A path may be read when each of the layers has a rule that takes it; no layer at all means every path. */
@@ -33,7 +35,8 @@ export function isEverything(rule: ReadRule): boolean {
 /** The rule as a function: whether a file may be read, or a folder be seen because it or something below it may be. */
 export function compileReadRule(rule: ReadRule): (path: RepoPath, folder: boolean) => boolean {
   const layers = rule.layers.map((layer) =>
-    layer.map(({ includes, excludes }) => ({
+    layer.map(({ includes, excludes, hides = [] }) => ({
+      hides,
       includes: includes.map((pattern) => compileAntPattern(pattern)),
       excludes: excludes.map((pattern) => compileAntPattern(pattern)),
     })),
@@ -43,10 +46,16 @@ export function compileReadRule(rule: ReadRule): (path: RepoPath, folder: boolea
 }
 
 function takes(
-  rule: { readonly includes: readonly AntPattern[]; readonly excludes: readonly AntPattern[] },
+  rule: {
+    readonly includes: readonly AntPattern[];
+    readonly excludes: readonly AntPattern[];
+    readonly hides: readonly string[];
+  },
   path: string,
   folder: boolean,
 ): boolean {
+  if (rule.hides.some((hidden) => `${path}/`.startsWith(hidden === '' ? '' : `${hidden}/`) && path !== ''))
+    return false;
   if (!folder) {
     return rule.includes.some((one) => one.matches(path)) && !rule.excludes.some((one) => one.matches(path));
   }

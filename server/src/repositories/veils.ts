@@ -43,10 +43,7 @@ export class Veils {
   ruleOf(repoId: number): PathRule | undefined {
     const veils = this.#byRepository.get(repoId);
     if (!veils) return undefined;
-    return {
-      includes: ['**'],
-      excludes: [...veils.values()].flatMap((path) => (path === '' ? '**' : [path, `${path}/**`])),
-    };
+    return { includes: ['**'], excludes: [], hides: [...veils.values()] };
   }
 
   /** The access without what is hidden: it reads as if it were gone. */

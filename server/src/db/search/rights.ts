@@ -73,10 +73,13 @@ function ruleAsRegex(alias: string, folderColumn: string, rule: ReadRule): Fragm
   return any([all([raw(`${folderColumn} = 1`), decide(true)]), all([raw(`${folderColumn} = 0`), file])]);
 }
 
-function ruleTakes(path: string, { includes, excludes }: PathRule, folder: boolean): Fragment {
+function ruleTakes(path: string, { includes, excludes, hides = [] }: PathRule, folder: boolean): Fragment {
   const test = (expression: string | undefined) =>
     expression === undefined ? FALSE : expression === ANYTHING ? TRUE : raw(`${path} ~ ?`, `^(?:${expression})$`);
   return all([
+    ...hides.map((hidden) =>
+      hidden === '' ? raw(`${path} = ''`) : not(raw(`starts_with(${path} || '/', ?)`, `/${hidden}/`)),
+    ),
     any(includes.map((text) => test(folder ? aboveRegex(parseAntSegments(text)) : wholeRegex(parseAntSegments(text))))),
     not(
       any(

@@ -27,6 +27,20 @@ onEachDatabase('searching what is being deleted', (world) => {
     assert.deepEqual(await names(query), ['a1.jar', 'a2.jar', 'o1.jar', 's.jar']);
   });
 
+  test('a folder whose name looks like a pattern, or is very long', async () => {
+    const { veils, repositories } = world().app.core;
+    const id = repositories.idOf('libs' as RepoKey) ?? 0;
+    const query = 'items.find({"repo":"libs","name":{"$match":"*.jar"}})';
+    veils.add(4, id, 'org/acme/1.?' as RepoPath);
+    veils.add(5, id, 'org/*' as RepoPath);
+    veils.add(6, id, Array.from({ length: 100 }, () => 'a-long-name').join('/') as RepoPath);
+    try {
+      assert.deepEqual(await names(query), ['a1.jar', 'a2.jar', 'o1.jar', 's.jar']);
+    } finally {
+      for (const operation of [4, 5, 6]) veils.remove(operation, id);
+    }
+  });
+
   test('a whole repository', async () => {
     const { veils, repositories } = world().app.core;
     const id = repositories.idOf('apps' as RepoKey) ?? 0;
