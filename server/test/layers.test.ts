@@ -6,12 +6,25 @@ import { type ImportEdge, importEdges, listSourceFiles, parseImports } from './s
 const BELOW_SERVICES = ['blobs', 'db', 'config', 'core', 'lib'];
 const BELOW_DOMAIN = ['auth', 'jobs', 'events', ...BELOW_SERVICES];
 const BELOW_EDGE = ['formats', 'repositories', 'builds', 'search', 'replication', ...BELOW_DOMAIN];
-const EVERYTHING = ['http', 'api', 'web', 'gateway', 'cli', 'app.ts', 'main.ts', ...BELOW_EDGE];
+const EVERYTHING = [
+  'http',
+  'api',
+  'web',
+  'gateway',
+  'cli',
+  'app.ts',
+  'state.ts',
+  'background.ts',
+  'main.ts',
+  ...BELOW_EDGE,
+];
 
 /** What each folder or file at the top may import besides itself. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': EVERYTHING,
   'app.ts': EVERYTHING,
+  'state.ts': EVERYTHING,
+  'background.ts': EVERYTHING,
   cli: EVERYTHING,
   http: BELOW_EDGE,
   api: BELOW_EDGE,

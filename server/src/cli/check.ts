@@ -1,8 +1,8 @@
 /** `entrepot check`: compares the rows with the store. */
 import type { Command } from 'commander';
-import type { Core } from '../app.ts';
 import { type CheckSummary, checkStored, type Problem } from '../blobs/check.ts';
 import { listPathsOf } from '../db/integrity.ts';
+import type { Core } from '../state.ts';
 import { parseSeconds } from './durations.ts';
 import { say } from './output.ts';
 import { withCore } from './with-core.ts';

@@ -1,9 +1,9 @@
 /** `entrepot explain`: why a request was refused, or what decides whether somebody may do something. */
 import type { Command } from 'commander';
-import type { Core } from '../app.ts';
 import { parseActions } from '../auth/permissions.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, parseRepoKey, parseRepoPath } from '../core/ids.ts';
+import type { Core } from '../state.ts';
 import { say } from './output.ts';
 import { withCore } from './with-core.ts';
 

@@ -1,6 +1,5 @@
 /** `entrepot permission`: who may do what where. */
 import type { Command } from 'commander';
-import type { Core } from '../app.ts';
 import { SYSTEM } from '../auth/accounts.ts';
 import { deletePermissionTarget, putPermissionTarget } from '../auth/permission-targets.ts';
 import { parseActions } from '../auth/permissions.ts';
@@ -9,6 +8,7 @@ import { clip } from '../core/ids.ts';
 import { type GrantRow, listPermissionTargets } from '../db/permission-targets.ts';
 import { getUserGroup } from '../db/user-groups.ts';
 import { getUser } from '../db/users.ts';
+import type { Core } from '../state.ts';
 import { say, showTable } from './output.ts';
 import { withCore } from './with-core.ts';
 

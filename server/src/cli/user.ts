@@ -1,10 +1,10 @@
 /** `entrepot user`: accounts, above all when nobody can sign in any more. */
 import type { Command } from 'commander';
-import type { Core } from '../app.ts';
 import { createUser, deleteUser, revokeAllTokens, SYSTEM, setPassword, updateUser } from '../auth/accounts.ts';
 import { generatePassword } from '../auth/password-rules.ts';
 import { foldUserName } from '../auth/user-names.ts';
 import { getUserByName, listUsers } from '../db/users.ts';
+import type { Core } from '../state.ts';
 import { say, showTable, showTime } from './output.ts';
 import { readPassword } from './password.ts';
 import { withCore } from './with-core.ts';

@@ -1,9 +1,9 @@
 /** Runs the work of a command over the data of a server, which may be running meanwhile. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Core, type Log, openCore } from '../app.ts';
 import type { Config } from '../config/load.ts';
 import { AppError } from '../core/errors.ts';
+import { type Core, type Log, openCore } from '../state.ts';
 import { lockData } from './server-lock.ts';
 import { readConfig } from './settings.ts';
 

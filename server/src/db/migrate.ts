@@ -5,9 +5,9 @@ import { type Database, isPostgres, lockScope, type Tx } from './database.ts';
 import { up as foundation } from './migrations/0001-foundation.ts';
 import { up as inventory } from './migrations/0002-inventory.ts';
 import { up as search } from './migrations/0003-search.ts';
-import { up as treeOperations } from './migrations/0003-tree-operations.ts';
 import { up as multipart } from './migrations/0004-multipart.ts';
 import { up as builds } from './migrations/0005-builds.ts';
+import { up as treeOperations } from './migrations/0006-tree-operations.ts';
 import type { Schema } from './schema.ts';
 
 export interface Migration {
@@ -19,10 +19,10 @@ export interface Migration {
 const MIGRATIONS: readonly Migration[] = [
   { name: '0001-foundation', up: foundation },
   { name: '0002-inventory', up: inventory },
-  { name: '0003-tree-operations', up: treeOperations },
-  { name: '0004-multipart', up: multipart },
   { name: '0003-search', up: search },
+  { name: '0004-multipart', up: multipart },
   { name: '0005-builds', up: builds },
+  { name: '0006-tree-operations', up: treeOperations },
 ];
 
 /** Applies what is missing and returns the names applied. A database newer than this program is refused. */

@@ -4,11 +4,12 @@ import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:ht
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { type Core, type Log, openCore, type RunningApp, startApp } from '../../src/app.ts';
+import { type RunningApp, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openPostgres } from '../../src/db/dialects/postgres.ts';
 import { openSqlite } from '../../src/db/dialects/sqlite.ts';
+import { type Core, type Log, openCore } from '../../src/state.ts';
 import { sharedPostgres } from './postgres.ts';
 import { sharedS3 } from './s3.ts';
 

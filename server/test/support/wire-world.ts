@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Core } from '../../src/app.ts';
 import { createUser, SYSTEM } from '../../src/auth/accounts.ts';
 import { putPermissionTarget } from '../../src/auth/permission-targets.ts';
 import type { Action } from '../../src/core/principal.ts';
 import type { Database } from '../../src/db/database.ts';
+import type { Core } from '../../src/state.ts';
 import { type Caller, type Storage, startTestApp, type TestApp } from './test-app.ts';
 
 export const PASSWORD = 'blue-teapot-17';

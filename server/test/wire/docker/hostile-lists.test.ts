@@ -1,8 +1,8 @@
 /** Listings asked for in odd ways: rows D45 to D50 of the catalogue of bad inputs. */
 import assert from 'node:assert/strict';
-import type { Core } from '../../../src/app.ts';
 import { parseRepoKey } from '../../../src/core/ids.ts';
 import { createRepository } from '../../../src/db/repositories.ts';
+import type { Core } from '../../../src/state.ts';
 import { type Attack, describeRows, type Row } from '../../support/hostile.ts';
 import { ImageClient, makeImage, sha256, TYPES } from '../../support/oci.ts';
 import { STORAGES } from '../../support/test-app.ts';

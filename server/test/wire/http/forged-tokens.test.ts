@@ -1,11 +1,11 @@
 /** Tokens that somebody made or changed: rows A11 to A26 of the catalogue of bad inputs. */
 import assert from 'node:assert/strict';
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import type { Core } from '../../../src/app.ts';
 import { createToken } from '../../../src/auth/account-tokens.ts';
 import { createUser, deleteUser, SYSTEM, updateUser } from '../../../src/auth/accounts.ts';
 import { openSecrets } from '../../../src/auth/secrets.ts';
 import { type SigningKey, SigningKeys } from '../../../src/auth/signing-keys.ts';
+import type { Core } from '../../../src/state.ts';
 import { type Attack, describeRows, type Row, type SkippedRow } from '../../support/hostile.ts';
 import { PASSWORD, type World } from '../../support/wire-world.ts';
 
