@@ -31,9 +31,13 @@ export interface Caller {
 
 export type SearchRequest = Omit<Search, 'scope'>;
 
+/** Of all callers together: each has a connection, and so memory, of its own. */
+const MAX_OPEN = 200;
+
 export class Searches {
   readonly #deps: SearchDeps;
   readonly #underWay = new Map<string, number>();
+  #open = 0;
 
   constructor(deps: SearchDeps) {
     this.#deps = deps;
@@ -102,8 +106,15 @@ export class Searches {
         { retryAfterSeconds: 1 },
       );
     }
+    if (this.#open >= MAX_OPEN) {
+      throw new AppError('rate_limited', 'Too many searches are under way on this server. Try again.', {
+        retryAfterSeconds: 2,
+      });
+    }
+    this.#open += 1;
     this.#underWay.set(who, count + 1);
     return () => {
+      this.#open -= 1;
       const left = (this.#underWay.get(who) ?? 1) - 1;
       if (left > 0) this.#underWay.set(who, left);
       else this.#underWay.delete(who);

@@ -3,12 +3,18 @@ import type pg from 'pg';
 import type { CompiledSearch } from '../search/compile.ts';
 import { type Batch, batchSize, type Row, type SearchReader } from '../search/reader.ts';
 
+/** A cancellation that comes before its statement has begun does nothing, so it is repeated until the search ends. */
+const CANCEL_EVERY_MS = 200;
+
 export class PostgresSearches implements SearchReader {
   readonly #open: () => pg.Pool;
+  readonly #cancel: (processId: number) => Promise<unknown>;
   #pool: pg.Pool | undefined;
 
-  constructor(open: () => pg.Pool) {
+  /** `cancel` ends the statement of a connection, by one that searches cannot have taken all of. */
+  constructor(open: () => pg.Pool, cancel: (processId: number) => Promise<unknown>) {
     this.#open = open;
+    this.#cancel = cancel;
   }
 
   async *run(search: CompiledSearch, signal: AbortSignal): AsyncGenerator<Batch> {
@@ -18,8 +24,13 @@ export class PostgresSearches implements SearchReader {
     const pool = this.#pool;
     signal.throwIfAborted();
     const client = await pool.connect();
-    const cancel = () => void cancelOn(pool, client);
-    signal.addEventListener('abort', cancel, { once: true });
+    let repeating: NodeJS.Timeout | undefined;
+    const cancel = () => void this.#cancelOn(client);
+    const abort = () => {
+      cancel();
+      repeating = setInterval(cancel, CANCEL_EVERY_MS);
+    };
+    signal.addEventListener('abort', abort, { once: true });
     let clean = false;
     try {
       signal.throwIfAborted();
@@ -27,9 +38,11 @@ export class PostgresSearches implements SearchReader {
       await client.query(
         "begin isolation level repeatable read read only; set local cursor_tuple_fraction = 1; set local jit = off; set local work_mem = '32MB'",
       );
+      signal.throwIfAborted();
       const { sql, params } = alternative.statement;
       await client.query(`declare found no scroll cursor for ${sql}`, [...params]);
       for (let n = 0; ; n++) {
+        signal.throwIfAborted();
         const size = batchSize(n);
         const rows = await rowsOf(client, `fetch ${size} from found`, []);
         const lookups: Row[][] = [];
@@ -49,10 +62,16 @@ export class PostgresSearches implements SearchReader {
       signal.throwIfAborted();
       throw error;
     } finally {
-      signal.removeEventListener('abort', cancel);
+      signal.removeEventListener('abort', abort);
+      clearInterval(repeating);
       if (!clean && !signal.aborted) clean = await rolledBack(client);
       client.release(!clean);
     }
+  }
+
+  async #cancelOn(client: pg.PoolClient): Promise<void> {
+    const { processID } = client as unknown as { readonly processID: number | null };
+    if (processID !== null) await this.#cancel(processID).catch(() => undefined);
   }
 
   async close(): Promise<void> {
@@ -70,11 +89,4 @@ async function rolledBack(client: pg.PoolClient): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Ends the statement that runs on the connection, if one does. */
-async function cancelOn(pool: pg.Pool, client: pg.PoolClient): Promise<void> {
-  const { processID } = client as unknown as { readonly processID: number | null };
-  if (processID === null) return;
-  await pool.query('select pg_cancel_backend($1)', [processID]).catch(() => undefined);
 }

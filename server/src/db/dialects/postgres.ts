@@ -27,8 +27,9 @@ export function openPostgres(options: PostgresOptions): Database {
   });
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   // Searches have connections of their own: however many wait for slow readers, the others go on.
-  const searches = new PostgresSearches(() =>
-    openPool(options, { max: SEARCH_CONNECTIONS, idleTimeoutMillis: 30_000 }),
+  const searches = new PostgresSearches(
+    () => openPool(options, { max: SEARCH_CONNECTIONS, idleTimeoutMillis: 30_000 }),
+    (processId) => pool.query('select pg_cancel_backend($1)', [processId]),
   );
   return new Database(kysely, {
     ...POSTGRES,

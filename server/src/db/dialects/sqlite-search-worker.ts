@@ -17,10 +17,15 @@ const MANY = 20_000;
 /** Where there is no such order, it is worth finding out which of many is the least, up to here. */
 const VERY_MANY = 200_000;
 const KEPT_CONNECTIONS = 1;
+/** Pages are kept by the connections that stay; many searches at once must not fill the memory. */
+const KEPT_CACHE_KIB = 65_536;
+const PASSING_CACHE_KIB = 2048;
 
 /** What the functions of a connection work with: those of the search that has it. */
 interface Connection {
   readonly sqlite: DatabaseSync;
+  /** Whether it stays for the next search. */
+  readonly stays: boolean;
   rules: ReadonlyMap<number, () => ReturnType<typeof compileReadRule>>;
   stop: Int32Array;
 }
@@ -64,8 +69,9 @@ function lazyRule({ rule }: Pick<SearchableRepository, 'rule'>): () => ReturnTyp
 
 function connect(): Connection {
   const sqlite = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
-  sqlite.exec('pragma cache_size = -65536');
-  const connection: Connection = { sqlite, rules: new Map(), stop: new Int32Array(1) };
+  const stays = searches.size < KEPT_CONNECTIONS;
+  sqlite.exec(`pragma cache_size = -${stays ? KEPT_CACHE_KIB : PASSING_CACHE_KIB}`);
+  const connection: Connection = { sqlite, stays, rules: new Map(), stop: new Int32Array(1) };
   sqlite.function('may_read', { deterministic: true }, (repoId, parent, name, folder) => {
     const decide = connection.rules.get(Number(repoId))?.();
     const path = name === '.' ? joinPath(String(parent)) : joinPath(String(parent), String(name));
@@ -143,7 +149,7 @@ function close(id: number): void {
   try {
     rows?.return?.();
     if (connection.sqlite.isTransaction) connection.sqlite.exec('rollback');
-    if (idle.length < KEPT_CONNECTIONS) idle.push(connection);
+    if (connection.stays && idle.length < KEPT_CONNECTIONS) idle.push(connection);
     else connection.sqlite.close();
   } catch {
     connection.sqlite.close();
