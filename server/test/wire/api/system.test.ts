@@ -115,6 +115,8 @@ onEachStorage('the description of the API', (world) => {
       const address = path.replaceAll(/\{\w+\}/g, 'x');
       // Asked with a method that no route has, the table tells which it does.
       const allowed = await app.anonymous.request('PROPFIND', address);
+      // Below a format's own address the format says what it does not take.
+      if (path.startsWith('/artifactory/api/docker/')) continue;
       assert.equal(allowed.status, 405, path);
       const methods = String(allowed.headers.allow).toLowerCase().split(', ');
       for (const [method, operation] of Object.entries(operations)) {

@@ -93,6 +93,8 @@ export class Installation {
       ENTREPOT_HTTP__PORT: String(port),
       ENTREPOT_ADMIN_PASSWORD: ADMIN_PASSWORD,
       ENTREPOT_LOG__LEVEL: 'error',
+      // What is deleted gives its bytes back.
+      ENTREPOT_TRASH__ENABLED: 'false',
     });
     await guard.watch('server', child.pid ?? 0);
     await isReady(child);
