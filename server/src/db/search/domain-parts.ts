@@ -6,13 +6,14 @@ export interface FieldSpec {
   readonly column?: string | ((alias: string) => string);
   readonly extra?: boolean;
   readonly nullable?: boolean;
+  readonly zeroIsNothing?: boolean;
   readonly internal?: boolean;
 }
 
 export function fields(prefix: string, specs: Readonly<Record<string, FieldSpec>>): ReadonlyMap<string, Field> {
   return new Map(
     Object.entries(specs).map(
-      ([name, { type = 'string', column = name, extra = false, nullable = false, internal = false }]) => [
+      ([name, { type = 'string', column = name, extra = false, nullable = false, ...more }]) => [
         name,
         {
           name,
@@ -21,7 +22,8 @@ export function fields(prefix: string, specs: Readonly<Record<string, FieldSpec>
           column: typeof column === 'string' ? (alias: string) => `${alias}.${column}` : column,
           isDefault: !extra,
           isNullable: nullable,
-          isInternal: internal,
+          isZeroNothing: more.zeroIsNothing ?? false,
+          isInternal: more.internal ?? false,
         },
       ],
     ),

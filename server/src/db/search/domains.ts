@@ -44,6 +44,8 @@ export interface Field {
   column(alias: string): string;
   readonly isDefault: boolean;
   readonly isNullable: boolean;
+  /** A count of which zero is asked for as nothing, as if the row were not there. */
+  readonly isZeroNothing: boolean;
   /** For searches of our own; queries in AQL do not know it. */
   readonly isInternal: boolean;
 }
@@ -168,7 +170,7 @@ const LIST: readonly Domain[] = [
       downloads: { type: 'number' },
       downloaded_by: { nullable: true },
       remote_downloaded: { type: 'date', column: 'remote_downloaded_at', extra: true, nullable: true },
-      remote_downloads: { type: 'number', extra: true },
+      remote_downloads: { type: 'number', extra: true, zeroIsNothing: true },
       remote_downloaded_by: { extra: true, nullable: true },
       remote_origin: { extra: true, nullable: true, column: () => 'cast(null as text)' },
       remote_path: { extra: true, nullable: true, column: () => 'cast(null as text)' },

@@ -344,11 +344,15 @@ function ownField(domain: Domain, criterion: Of<'field'>, alias: string, context
     throw new Error(`nothing can be asked about "${field.name}"`);
   }
   const special = byId(field, alias, op, value);
-  return special ?? compare(columnOf(field, alias), op, value, context.dialect);
+  return special ?? compare(columnOf(field, alias, value), op, value, context.dialect);
 }
 
-function columnOf(field: Field, alias: string) {
-  return { expression: field.column(alias), type: field.type, isNullable: field.isNullable };
+function columnOf(field: Field, alias: string, value: Value) {
+  const expression = field.column(alias);
+  if (value === null && field.isZeroNothing) {
+    return { expression: `nullif(${expression}, 0)`, type: field.type, isNullable: true };
+  }
+  return { expression, type: field.type, isNullable: field.isNullable };
 }
 
 /** Repositories are few and known here: which of them the comparison names is decided before the search. */

@@ -193,6 +193,10 @@ export const ITEM_QUERIES: readonly (readonly [query: string, names: string])[] 
   ['items.find({"stat.downloads":0})', 'a2.jar'],
   ['items.find({"stat.downloads":{"$gt":1}})', 'a1.jar App.zip'],
   ['items.find({"stat.downloads":{"$ne":null}})', 'a1.jar a2.jar App.zip'],
+  // Nothing was fetched from elsewhere, whether files were fetched here or not.
+  ['items.find({"stat.downloads":{"$gt":0},"stat.remote_downloads":{"$eq":null}})', 'a1.jar App.zip'],
+  ['items.find({"stat.downloads":{"$gt":0},"stat.remote_downloads":{"$ne":null}})', ''],
+  ['items.find({"stat.remote_downloads":0})', 'a1.jar a2.jar App.zip'],
   ['items.find({"stat.downloaded":{"$before":"30d"}})', 'a1.jar'],
   ['items.find({"stat.downloaded":{"$last":"2w"}})', 'App.zip'],
   ['items.find({"stat.downloaded":null,"repo":"libs"})', 'root.txt a1.pom a2.jar s.jar o1.jar w%_.txt'],
