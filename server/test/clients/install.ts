@@ -5,6 +5,7 @@ import { clientFolder, type InstalledClient, installedPath } from './client-fold
 import { runCommand } from './command.ts';
 import { installPackages, probeDebian, unpackDebian } from './debian.ts';
 import { type Go, requireGo } from './go-toolchain.ts';
+import { installPython } from './python.ts';
 import { type ClientName, type ClientSource, clientSources, type GoClient } from './versions.ts';
 
 const buildTimeoutMs = 30 * 60_000;
@@ -44,6 +45,8 @@ async function installClient(name: ClientName, { go, packageProblem }: Means): P
       return await unpackDebian(source, packageProblem);
     case 'go':
       return await buildGo(name, source, go);
+    case 'python':
+      return await installPython(source);
   }
 }
 

@@ -38,9 +38,20 @@ export interface UnpackedClient {
   readonly with: readonly string[];
 }
 
-export type ClientSource = GoClient | DebianClient | UnpackedClient;
+/** A client from the Python package index, in an environment of its own. */
+export interface PythonClient {
+  readonly kind: 'python';
+  readonly package: string;
+  readonly version: string;
+  /** The executable the tests run: the tool itself, or for a library the interpreter that can import it. */
+  readonly command: string;
+  /** Everything it depends on, each with its version, since the newest of them would make a failure unrepeatable. */
+  readonly with: readonly string[];
+}
 
-/** Every client the suite drives. `docs/formats/docker.md` repeats this table for people. */
+export type ClientSource = GoClient | DebianClient | UnpackedClient | PythonClient;
+
+/** Every client the suite drives. `docs/formats/docker.md` and `docs/api/clients.md` repeat this table for people. */
 export const clientSources = {
   skopeo: { kind: 'debian', package: 'skopeo', command: 'skopeo', version: '1.9.3' },
   buildah: { kind: 'debian', package: 'buildah', command: 'buildah', version: '1.28.2' },
@@ -146,6 +157,72 @@ export const clientSources = {
       'github.com/jfrog/jfrog-cli-core/v2 v2.60.0/go.mod h1:h52WS70v79WLNUAMIsDGURPvAdLRrrUCLyjsj32GORo=',
       'github.com/jfrog/jfrog-client-go v1.55.0 h1:dZq7sLjUJMps8X1I5coVUChprtR7xklp7oSfmZnI48w=',
       'github.com/jfrog/jfrog-client-go v1.55.0/go.mod h1:/e2kaF1oZTmSRgMIk7wYna5xMtNY7Xk8ahpSNZQ2d3s=',
+    ],
+  },
+  'dohq-artifactory': {
+    kind: 'python',
+    package: 'dohq-artifactory',
+    version: '1.0.2',
+    command: 'python',
+    with: [
+      'certifi==2026.10.18',
+      'charset-normalizer==3.5.2',
+      'idna==3.20',
+      'PyJWT==2.15.1',
+      'python-dateutil==4.0.0',
+      'requests==2.34.2',
+      'typing_extensions==4.16.0',
+      'tzdata==2026.6',
+      'urllib3==2.8.0',
+    ],
+  },
+  pyartifactory: {
+    kind: 'python',
+    package: 'pyartifactory',
+    version: '2.11.2',
+    command: 'python',
+    with: [
+      'annotated-types==0.8.0',
+      'certifi==2026.10.18',
+      'charset-normalizer==3.5.2',
+      'dnspython==2.9.2',
+      'email-validator==2.4.0',
+      'idna==3.20',
+      'pydantic==2.14.3',
+      'pydantic_core==2.50.4',
+      'requests==2.34.2',
+      'typing-inspection==0.4.5',
+      'typing_extensions==4.16.0',
+      'urllib3==2.8.0',
+    ],
+  },
+  'artifactory-cleanup': {
+    kind: 'python',
+    package: 'artifactory-cleanup',
+    version: '1.0.18',
+    command: 'artifactory-cleanup',
+    with: [
+      'attrs==26.1.0',
+      'certifi==2026.10.18',
+      'cfgv==3.5.0',
+      'charset-normalizer==3.5.2',
+      'dohq-artifactory==1.0.2',
+      'hurry.filesize==0.9',
+      'idna==3.20',
+      'plumbum==2.0.2',
+      'prettytable==3.18.0',
+      'pydash==8.1.0',
+      'PyJWT==2.15.1',
+      'python-dateutil==4.0.0',
+      'PyYAML==6.0.3',
+      'requests==2.34.2',
+      'six==1.17.0',
+      'teamcity-messages==1.33',
+      'treelib==1.8.0',
+      'typing_extensions==4.16.0',
+      'tzdata==2026.6',
+      'urllib3==2.8.0',
+      'wcwidth==0.9.4',
     ],
   },
 } as const satisfies Record<string, ClientSource>;
