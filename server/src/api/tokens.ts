@@ -57,7 +57,7 @@ export function tokenRoutes(deps: TokenDeps): readonly Route[] {
         return { status: 200, json: { token_id: created.tokenId, ...renderCreated(created) } };
       },
     }),
-    route({ methods: READ, pattern: ALL, right: 'user', handle: (request) => list(deps, request) }),
+    route({ methods: READ, pattern: ALL, right: 'user', handle: (request) => list(deps, request, (row) => row) }),
     bodyRoute({
       methods: ['DELETE', 'POST'],
       pattern: `${ALL}/revoke`,
@@ -101,6 +101,12 @@ function legacyRoutes(deps: TokenDeps): readonly Route[] {
         const { username: _, ...json } = renderCreated(await create(deps, request));
         return { status: 200, json };
       },
+    }),
+    route({
+      methods: READ,
+      pattern: LEGACY,
+      right: 'admin',
+      handle: (request) => list(deps, request, ({ description: _, scope: __, last_used: ___, ...legacy }) => legacy),
     }),
     bodyRoute({
       methods: ['POST'],
@@ -164,7 +170,11 @@ function renderCreated(created: CreatedToken) {
 }
 
 /** The caller's own or, for an administrator, everybody's; sent as they are read. */
-async function list(deps: TokenDeps, { query, caller }: ApiRequest): Promise<Reply> {
+async function list(
+  deps: TokenDeps,
+  { query, caller }: ApiRequest,
+  shown: (token: ReturnType<typeof renderToken>) => unknown,
+): Promise<Reply> {
   const { accounts, tokens } = deps;
   const userName = query.get('username') ?? undefined;
   const description = query.get('description');
@@ -175,7 +185,7 @@ async function list(deps: TokenDeps, { query, caller }: ApiRequest): Promise<Rep
       const page = await listTokens(accounts, { userName, after, limit: PAGE }, caller.principal);
       for (const row of page) {
         if (description !== null && row.description !== description) continue;
-        yield `${first ? '' : ','}${JSON.stringify(renderToken(tokens, row, row.userName))}`;
+        yield `${first ? '' : ','}${JSON.stringify(shown(renderToken(tokens, row, row.userName)))}`;
         first = false;
       }
       after = page.at(-1)?.id ?? '';

@@ -21,7 +21,7 @@ export interface CheckContext {
 /** Types that hold the same kind of paths, so that one virtual repository may have several of them. */
 const FAMILIES: readonly ReadonlySet<string>[] = [new Set(['maven', 'gradle', 'ivy', 'sbt'])];
 /** Types whose clients fetch by digest, in several requests that must see the same bytes. */
-const MUST_STORE = new Set(['docker', 'oci', 'helmoci']);
+const FETCHED_BY_DIGEST = new Set(['docker', 'oci', 'helmoci']);
 const MAX_DEPTH = 10;
 
 /** The class of this name in whatever case. */
@@ -55,6 +55,7 @@ export function checkCandidate(candidate: Candidate, before: Candidate | undefin
   checkLayout(config, context.layouts);
   checkProject(candidate, before);
   checkKeyPairs(config);
+  checkDocker(candidate);
   if (rclass === 'remote') checkRemote(candidate, context);
   if (rclass === 'virtual') checkVirtual(candidate, context);
   if (rclass === 'federated') checkFederated(config);
@@ -93,6 +94,13 @@ function checkKeyPairs(config: Settings): void {
   }
 }
 
+/** Some clients send the first version for every repository; where it means something it would not be served. */
+function checkDocker({ packageType, config }: Candidate): void {
+  if (config['dockerApiVersion'] === 'V1' && FETCHED_BY_DIGEST.has(packageType)) {
+    throw new AppError('invalid', 'Images are served by version 2 of the API only: set "dockerApiVersion" to "V2".');
+  }
+}
+
 function checkRemote({ key, packageType, config }: Candidate, { ownOrigins }: CheckContext): void {
   const url = textOf(config['url']);
   if (url === '') throw new AppError('invalid', `The remote repository "${key}" needs a "url" to fetch from.`);
@@ -100,7 +108,7 @@ function checkRemote({ key, packageType, config }: Candidate, { ownOrigins }: Ch
   if (ownOrigins.includes(target.origin)) {
     throw new AppError('invalid', 'The field "url" names this server itself, so requests would go round in a loop.');
   }
-  if (config['storeArtifactsLocally'] === false && MUST_STORE.has(packageType)) {
+  if (config['storeArtifactsLocally'] === false && FETCHED_BY_DIGEST.has(packageType)) {
     throw new AppError(
       'invalid',
       `A remote repository of the type "${packageType}" cannot work with "storeArtifactsLocally" set to false.`,

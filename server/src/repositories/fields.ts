@@ -140,7 +140,7 @@ const HOLDING: readonly SettingField[] = [
   count('maxUniqueTags', 'LF', 0, { effect: 'the tags pushed longest ago are removed after a push; 0 keeps all' }),
   choice('snapshotVersionBehavior', 'LF', 'unique', ['non-unique', 'deployer']),
   flag('suppressPomConsistencyChecks', 'LRF', among(['maven'], false, true)),
-  choice('dockerApiVersion', 'LRVF', 'V2', []),
+  choice('dockerApiVersion', 'LRVF', 'V2', ['V1']),
   flag('blockPushingSchema1', 'LRF', true),
   count('dockerTagRetention', 'LF', 1),
   text('dockerProjectId', 'LRF'),

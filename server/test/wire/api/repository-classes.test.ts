@@ -103,7 +103,8 @@ onEachStorage('classes of repositories', (world) => {
       { rclass: 'local', repoLayoutRef: 'no-such-layout' },
       { rclass: 'local', projectKey: 'other' },
       { rclass: 'local', projectKey: 'Not A Key' },
-      { rclass: 'local', dockerApiVersion: 'V1' },
+      { rclass: 'local', packageType: 'docker', dockerApiVersion: 'V1' },
+      { rclass: 'local', dockerApiVersion: 'V3' },
       { rclass: 'virtual', packageType: 'cargo' },
       { rclass: 'local', packageType: 'vcs' },
       { rclass: 'local', packageType: 'trash' },
@@ -119,6 +120,10 @@ onEachStorage('classes of repositories', (world) => {
       await make(app, 'odd', body, 400);
     }
     assert.equal((await app.admin.request('GET', `${ALL}/odd`)).status, 400);
+    // Clients send it for repositories of every type.
+    await make(app, 'old-client', { rclass: 'local', dockerApiVersion: 'V1' });
+    const old = (await getJson(app.admin, `${ALL}/old-client`)) as Record<string, unknown>;
+    assert.equal(old['dockerApiVersion'], 'V1');
     await make(app, 'apps-odd', { rclass: 'local', projectKey: 'apps' });
     await change(app, 'apps-odd', { key: 'renamed' }, 400);
   });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Caller } from '../../support/test-app.ts';
-import { createUser, expectStatus, getJson, onEachStorage, PASSWORD, sendJson } from './api-world.ts';
+import { createUser, expectAdminOnly, expectStatus, getJson, onEachStorage, PASSWORD, sendJson } from './api-world.ts';
 
 const ALL = '/access/api/v1/tokens';
 const LEGACY = '/artifactory/api/security/token';
@@ -127,6 +127,17 @@ onEachStorage('tokens', (world) => {
     assert.equal((await ann.request('POST', `${LEGACY}/revoke`, { headers: form, body })).text, 'Token revoked');
     assert.equal((await ann.request('POST', `${LEGACY}/revoke`, { headers: form, body })).text, 'Token not found');
     assert.equal(await whoIs(created.access_token), 401);
+  });
+
+  test('are listed to administrators in the older way', async () => {
+    const { ann, app } = world();
+    const { token_id: id } = await create(ann, { expires_in: 600, description: 'of no concern there' });
+    const { tokens } = (await getJson(app.admin, LEGACY)) as { tokens: Record<string, unknown>[] };
+    const found = tokens.find((token) => token['token_id'] === id) ?? {};
+    const names = ['expiry', 'issued_at', 'issuer', 'refreshable', 'subject', 'token_id'];
+    assert.deepEqual(Object.keys(found).sort(), names);
+    assert.match(String(found['subject']), /\/users\/ann$/);
+    await expectAdminOnly(world(), [['GET', LEGACY]]);
   });
 
   test('work as a password, and end with the account', async () => {
