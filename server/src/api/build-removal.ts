@@ -130,7 +130,7 @@ async function discard(deps: BuildRemovalDeps, request: ApiRequest): Promise<Rep
     throw new AppError('not_found', `No build was found for build name: ${clip(asked.replaceAll('%2F', '/'))}`);
   }
   const { principal } = caller;
-  if (query.get('async') === 'true') {
+  if (isSwitchedOn(query.get('async'))) {
     await deps.buildOrders.discard({ actor: actorOf(principal), buildRepo: repo.key, name, rules });
   } else {
     await discardRuns(deps, { repo, principal, withArtifacts: false }, name, rules);

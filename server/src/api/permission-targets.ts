@@ -37,27 +37,29 @@ const WITHOUT_MEANING = new Set(['mxm', 'x', 'managedXrayMeta', 'distribute']);
 
 const names = z.array(z.string().max(1000)).max(1000);
 const grants = z.record(z.string().max(128), z.array(z.string().max(32)).max(20));
-const subjects = z.object({ users: grants.optional(), groups: grants.optional() });
+/** Clients send what they have nothing for as null. */
+const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().transform((value) => value ?? undefined);
+const subjects = z.object({ users: maybe(grants), groups: maybe(grants) });
 
 const bodyV1 = z.object({
   name: z.string().optional(),
-  includesPattern: z.string().max(100_000).optional(),
-  excludesPattern: z.string().max(100_000).optional(),
+  includesPattern: maybe(z.string().max(100_000)),
+  excludesPattern: maybe(z.string().max(100_000)),
   repositories: names,
-  principals: subjects.optional(),
+  principals: maybe(subjects),
 });
 
 const section = z.object({
-  'include-patterns': names.optional(),
-  'exclude-patterns': names.optional(),
-  repositories: names.optional(),
-  actions: subjects.optional(),
+  'include-patterns': maybe(names),
+  'exclude-patterns': maybe(names),
+  repositories: maybe(names),
+  actions: maybe(subjects),
 });
 const bodyV2 = z.object({
   name: z.string().optional(),
-  repo: section.optional(),
-  build: section.optional(),
-  releaseBundle: section.optional(),
+  repo: maybe(section),
+  build: maybe(section),
+  releaseBundle: maybe(section),
 });
 
 export function permissionTargetRoutes({ accounts }: PermissionTargetDeps): readonly Route[] {
@@ -100,14 +102,15 @@ function routesV1(accounts: AccountDeps): readonly Route[] {
 /** Whoever manages all repositories of a target may see and change it; `putPermissionTarget` asks. */
 function routesV2(accounts: AccountDeps): readonly Route[] {
   const one = `${V2}/{name}`;
-  const write = (exists: boolean) =>
+  const write = (method: 'POST' | 'PUT') =>
     bodyRoute({
-      methods: [exists ? 'PUT' : 'POST'],
+      methods: [method],
       pattern: one,
       right: 'user',
       body: bodyV2,
       async handle({ params, body, caller }) {
-        await put(accounts, { ...editOfV2(nameOf(params, body.name), body), exists }, caller.principal);
+        const edit = editOfV2(nameOf(params, body.name), body);
+        await put(accounts, { ...edit, mustBeNew: method === 'POST' }, caller.principal);
         return { status: 200 };
       },
     });
@@ -120,8 +123,8 @@ function routesV2(accounts: AccountDeps): readonly Route[] {
       handle: async (request) =>
         typed('security.PermissionTargetV2', await renderV2(accounts, await find(accounts, request))),
     }),
-    write(false),
-    write(true),
+    write('POST'),
+    write('PUT'),
     route({ methods: ['DELETE'], pattern: one, right: 'user', handle: (request) => remove(accounts, request) }),
   ];
 }

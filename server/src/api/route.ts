@@ -124,10 +124,16 @@ export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new AppError('invalid', `${what} is not acceptable: ${problem}.`);
 }
 
-/** Artifactory's clients send switches as `1` or `true`. */
+/** Artifactory's clients send switches as `1` or `true`, those in Python as `True`. */
 export function isSwitchedOn(value: string | null): boolean {
-  return value === '1' || value === 'true';
+  return value === '1' || value?.toLowerCase() === 'true';
 }
 
 /** A switch in a JSON body or a form. */
-export const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
+export const flag = z.union([
+  z.boolean(),
+  z
+    .string()
+    .regex(/^(?:true|false)$/i)
+    .transform((text) => text.toLowerCase() === 'true'),
+]);

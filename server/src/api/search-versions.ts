@@ -62,7 +62,7 @@ async function byCoordinates(searches: Searches, request: ApiRequest): Promise<R
   if (Object.values(wanted).every((value) => value === undefined)) {
     throw new AppError('invalid', 'No coordinate was given. Use at least one of "g", "a", "v" and "c".');
   }
-  const specific = request.query.get('specific') === 'true';
+  const specific = isSwitchedOn(request.query.get('specific'));
   const detail = detailOf(request);
   const scope = requestScope(searches, request);
   const found = await findItems(searches, request, scope, {

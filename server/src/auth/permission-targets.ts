@@ -26,8 +26,8 @@ export interface PermissionTargetEdit {
     readonly name: string;
     readonly actions: readonly Action[];
   }[];
-  /** Whether it must exist already, or must not; by default it may or may not. */
-  readonly exists?: boolean;
+  /** Whether one of this name is refused; by default it is replaced. */
+  readonly mustBeNew?: boolean;
 }
 
 const MAX_LIST = 1000;
@@ -48,10 +48,9 @@ export async function putPermissionTarget(
     requireMayGrant(deps.permissions, by, { repositories: fields.repositories, grants: edit.grants });
     const before = await getPermissionTarget(tx, name);
     if (before) requireMayGrant(deps.permissions, by, before);
-    if (edit.exists === false && before) {
+    if (edit.mustBeNew && before) {
       throw new AppError('conflict', `There is a permission target "${name}" already.`);
     }
-    if (edit.exists === true && !before) throw unknownTarget(name);
     const grants: GrantRow[] = [];
     for (const grant of edit.grants) grants.push(await resolveGrant(tx, grant));
     requireDistinctSubjects(grants);

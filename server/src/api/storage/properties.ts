@@ -19,7 +19,7 @@ import { parseJson } from '../../lib/json.ts';
 import { annotateItem } from '../../repositories/annotate.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import type { TreeOperations } from '../../repositories/operations.ts';
-import { type ApiRequest, type Route, route } from '../route.ts';
+import { type ApiRequest, isSwitchedOn, type Route, route } from '../route.ts';
 import { type Place, placeOf } from './place.ts';
 
 export interface PropertyDeps {
@@ -80,10 +80,10 @@ function apply(
   return annotateItem(operations, { principal: caller.principal, repo: repo.key, path, ...options });
 }
 
-/** Switches are `1` or `true`, `0` or `false`; one that says something else says nothing. */
+/** Switches are `1` or `true`, `0` or `false`, in any case; one that says something else says nothing. */
 function isOn(value: string | null, otherwise: boolean): boolean {
-  if (value === '1' || value === 'true') return true;
-  if (value === '0' || value === 'false') return false;
+  if (isSwitchedOn(value)) return true;
+  if (value === '0' || value?.toLowerCase() === 'false') return false;
   return otherwise;
 }
 

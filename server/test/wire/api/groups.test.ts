@@ -51,6 +51,9 @@ onEachStorage('groups', (world) => {
       ((await getJson(app.admin, `${ALL}/crew?includeUsers=true`)) as { userNames: string[] }).userNames;
     await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/crew`, { userNames: ['finn', 'GERD'] }), 201);
     assert.deepEqual(await members(), ['finn', 'gerd']);
+    // As Python writes it.
+    const python = (await getJson(app.admin, `${ALL}/crew?includeUsers=True`)) as { userNames?: string[] };
+    assert.deepEqual(python.userNames, ['finn', 'gerd']);
     await expectStatus(sendJson(app.admin, 'POST', `${ALL}/crew`, { description: 'same people' }), 200);
     assert.deepEqual(await members(), ['finn', 'gerd']);
     await expectStatus(sendJson(app.admin, 'POST', `${ALL}/crew`, { userNames: ['hans', 'gerd'] }), 200);

@@ -57,10 +57,24 @@ onEachStorage('permission targets', (world) => {
     await expectStatus(admin.request('HEAD', `${V2}/both`), 404);
   });
 
-  test('of the second form are created by POST and replaced by PUT', async () => {
+  test('are taken with nulls for what there is nothing of', async () => {
+    const { admin } = world().app;
+    const principals = { users: { ann: ['w'] }, groups: null };
+    const v1 = { name: 'nulls', repositories: ['generic-local'], includesPattern: null, principals };
+    await expectStatus(sendJson(admin, 'PUT', `${V1}/nulls`, v1), 201);
+    const actions = { users: { ann: ['read'] }, groups: null };
+    const v2 = { name: 'nulls', repo: { repositories: ['generic-local'], actions }, build: null, releaseBundle: null };
+    await expectStatus(sendJson(admin, 'PUT', `${V2}/nulls`, v2), 200);
+    const read = (await getJson(admin, `${V1}/nulls`)) as { principals: unknown; includesPattern: string };
+    assert.deepEqual([read.principals, read.includesPattern], [{ users: { ann: ['r'] } }, '**']);
+    await expectStatus(admin.request('DELETE', `${V1}/nulls`), 200);
+  });
+
+  test('of the second form are created by POST, and created or replaced by PUT', async () => {
     const { admin } = world().app;
     const body = { repo: { 'exclude-patterns': [''], repositories: ['generic-local'] } };
-    await expectStatus(sendJson(admin, 'PUT', `${V2}/strict`, body), 404);
+    await expectStatus(sendJson(admin, 'PUT', `${V2}/strict`, body), 200);
+    await expectStatus(admin.request('DELETE', `${V2}/strict`), 200);
     await expectStatus(sendJson(admin, 'POST', `${V2}/strict`, body), 200);
     await expectStatus(sendJson(admin, 'POST', `${V2}/strict`, body), 409);
     const users = { ann: ['read', 'managedXrayMeta', 'distribute'] };
