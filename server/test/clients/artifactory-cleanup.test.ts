@@ -131,10 +131,12 @@ clientSuite('artifactory-cleanup', (client) => {
   });
 
   test('DeleteNotUsedSince', async () => {
-    const key = await repository('not-used', { 'used.txt': 90, 'unused.txt': 90, 'young.txt': 5 });
+    const key = await repository('not-used', { 'long-ago.txt': 90, 'used.txt': 90, 'unused.txt': 90, 'young.txt': 5 });
     await fetchOnce(`${key}/used.txt`);
+    const stats = { downloadCount: 3, lastDownloaded: Date.now() - 60 * DAY, lastDownloadedBy: 'somebody' };
+    assert.equal((await server.ask('PATCH', `api/metadata/${key}/long-ago.txt`, { stats })).status, 204);
     const rules = [{ rule: 'DeleteNotUsedSince', days: 30 }];
-    assert.deepEqual(await tryAndDestroy(key, rules), ['unused.txt']);
+    assert.deepEqual(await tryAndDestroy(key, rules), ['long-ago.txt', 'unused.txt']);
     // Seen from a day when the download is long ago as well.
     const later = await clean([{ rule: 'Repo', name: key }, ...rules], '--days-in-future', '40');
     assert.deepEqual(later, ['used.txt', 'young.txt']);
