@@ -172,6 +172,7 @@ describe('a server that is told to stop', () => {
       ENTREPOT_SWEEP__REVIEW_DELAY_MS: '0',
       ENTREPOT_SWEEP__READER_GRACE_MS: '0',
       ENTREPOT_SWEEP__BATCH: '1',
+      ENTREPOT_TRASH__ENABLED: 'false',
     };
     const one = await ServerProcess.start(place, { env });
     const client = new RegistryClient(place);
