@@ -1,5 +1,5 @@
 /** Rows of statistics: how often files were fetched. */
-import type { Db, Tx } from './database.ts';
+import { type Db, isPostgres, type Tx } from './database.ts';
 import { prepared } from './prepared.ts';
 
 export interface Downloads {
@@ -20,13 +20,16 @@ export interface Statistic {
 /** What is given is set, the rest stays. */
 export type StatisticChange = Partial<Pick<Statistic, 'downloads' | 'downloadedAt' | 'downloadedBy'>>;
 
-/** A file that was deleted meanwhile gets no row, which is why this selects what it inserts. */
+/**
+ * A file that was deleted meanwhile gets no row, which is why this selects what it inserts. One that is being deleted
+ * is waited for: PostgreSQL would find it, and then refuse the row. SQLite has one writer anyway.
+ */
 const addRow = prepared(4, (db, count: number, at: number, by: string, nodeId: number) =>
   db
     .insertInto('statistic')
     .columns(['node_id', 'downloads', 'downloaded_at', 'downloaded_by', 'remote_downloads'])
-    .expression((eb) =>
-      eb
+    .expression((eb) => {
+      const file = eb
         .selectFrom('node')
         .select(({ val, cast, ref }) => [
           ref('node.id').as('node_id'),
@@ -36,8 +39,9 @@ const addRow = prepared(4, (db, count: number, at: number, by: string, nodeId: n
           cast<number>(val(0), 'bigint').as('remote_downloads'),
         ])
         .where('node.id', '=', nodeId)
-        .where('node.folder', '=', 0),
-    )
+        .where('node.folder', '=', 0);
+      return isPostgres(db) ? file.forKeyShare() : file;
+    })
     .onConflict((conflict) =>
       conflict.column('node_id').doUpdateSet((eb) => ({
         downloads: eb('statistic.downloads', '+', eb.ref('excluded.downloads')),
