@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
 import { clientSuite } from './client-suite.ts';
 import { buildImage, buildLayer } from './oci-layout.ts';
 import { pushImage } from './registry-api.ts';
@@ -109,12 +110,10 @@ clientSuite('artifactory-cleanup', (client) => {
   /** Fetches a file, and waits until that was counted. */
   async function fetchOnce(path: string): Promise<void> {
     await server.textOf(path);
-    for (let attempt = 0; attempt < 100; attempt++) {
+    await eventually(async () => {
       const { downloadCount } = await server.json<{ downloadCount: number }>(`api/storage/${path}?stats`);
-      if (downloadCount > 0) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    assert.fail(`${path} was fetched, but never counted`);
+      assert.ok(downloadCount > 0);
+    });
   }
 
   test('DeleteWithoutDownloads', async () => {
