@@ -14,6 +14,8 @@ type Settings = Record<string, unknown>;
 function sampleOf(field: SettingField, packageType: string): unknown {
   const special = SPECIAL[field.name];
   if (special !== undefined) return special;
+  // Images are served by one version only.
+  if (field.name === 'dockerApiVersion') return packageType === 'docker' ? 'V2' : 'V1';
   const fallback = field.fallback(packageType, {});
   if (field.choices) return field.choices.at(-1);
   switch (field.kind) {
