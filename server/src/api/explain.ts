@@ -7,7 +7,7 @@ import { parseActions } from '../auth/permissions.ts';
 import type { Principals } from '../auth/principals.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, parseRepoKey, parseRepoPath, type RepoKey } from '../core/ids.ts';
-import { nameOf, type Principal } from '../core/principal.ts';
+import { isAdmin, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { RefusalLog } from '../events/refusal-log.ts';
 import type { RepositoryDirectory } from '../repositories/directory.ts';
@@ -89,8 +89,4 @@ async function explainRight(deps: ExplainDeps, { query, caller }: ApiRequest): P
 
 function stepsOf({ repositories }: ExplainDeps, repo: RepoKey, steps: readonly string[]): readonly string[] {
   return repositories.has(repo) ? steps : [`There is no repository "${repo}".`, ...steps];
-}
-
-function isAdmin(principal: Principal): boolean {
-  return principal.kind === 'user' && principal.admin && !principal.scope;
 }

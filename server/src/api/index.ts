@@ -1,7 +1,7 @@
 /** The REST API: one table of routes, one place that asks who calls and says what went wrong. */
 import type { Authentication, Authenticator } from '../auth/authenticator.ts';
 import { AppError } from '../core/errors.ts';
-import { ANONYMOUS, nameOf } from '../core/principal.ts';
+import { ANONYMOUS, isAdmin, nameOf } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
@@ -138,7 +138,7 @@ export class Api {
     if (!authenticated && !(right === 'reader' && anonymousAccess)) {
       throw new AppError('unauthenticated', 'Authentication is required');
     }
-    if (right === 'admin' && (principal.kind !== 'user' || !principal.admin || principal.scope)) {
+    if (right === 'admin' && !isAdmin(principal)) {
       throw new AppError('forbidden', 'Only an administrator may do this, and not with a token of narrower scope.');
     }
     return caller;

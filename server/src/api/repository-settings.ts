@@ -1,6 +1,6 @@
 /** How a repository and its settings are shown: in a list, whole, in short, and to those who are no administrators. */
 import { packageTypeOf } from '../core/package-types.ts';
-import type { Principal } from '../core/principal.ts';
+import { isAdmin, type Principal } from '../core/principal.ts';
 import { namesOf } from '../repositories/checks.ts';
 import type { RepositoryDescription, RepositoryDirectory } from '../repositories/directory.ts';
 import { completeSettings, type Settings } from '../repositories/settings.ts';
@@ -33,7 +33,7 @@ export function listRow(repository: RepositoryDescription, { root }: Viewer): Se
 
 /** All settings for an administrator, the mere facts for others. */
 export function wholeConfiguration(repository: RepositoryDescription, viewer: Viewer): Settings {
-  if (!isAdministrator(viewer.principal)) return facts(repository, viewer);
+  if (!isAdmin(viewer.principal)) return facts(repository, viewer);
   const { key, rclass, packageType } = repository;
   const settings = completeSettings(repository);
   return { key, packageType, ...settings, ...ownMember(repository, settings, viewer), rclass };
@@ -42,7 +42,7 @@ export function wholeConfiguration(repository: RepositoryDescription, viewer: Vi
 /** The short form, which names its class `type`. */
 export function shortConfiguration(repository: RepositoryDescription, viewer: Viewer): Settings {
   const { key, rclass, packageType } = repository;
-  if (!isAdministrator(viewer.principal)) return { ...facts(repository, viewer), type: rclass };
+  if (!isAdmin(viewer.principal)) return { ...facts(repository, viewer), type: rclass };
   return { key, packageType, ...completeSettings(repository, { short: true }), type: rclass };
 }
 
@@ -66,9 +66,4 @@ function ownMember({ key, rclass }: RepositoryDescription, settings: Settings, {
   const members = settings['members'] as readonly { readonly url: string }[];
   const own = `${root}/${key}`;
   return members.some(({ url }) => url === own) ? {} : { members: [{ url: own, enabled: true }, ...members] };
-}
-
-/** Whether the caller is an administrator, and not by a token of narrower scope. */
-export function isAdministrator(principal: Principal): boolean {
-  return principal.kind === 'user' && principal.admin && !principal.scope;
 }

@@ -1,13 +1,15 @@
 /** Access tokens: those of the identity service, and its predecessor's way to ask for one. */
+
 import { z } from 'zod';
 import { type CreatedToken, createToken, listTokens, revokeToken } from '../auth/account-tokens.ts';
-import { type AccountDeps, isAdmin } from '../auth/accounts.ts';
+import type { AccountDeps } from '../auth/accounts.ts';
 import type { Principals } from '../auth/principals.ts';
 import { parseTokenScope, renderTokenScope } from '../auth/token-scopes.ts';
 import { referenceTokenId, type Tokens } from '../auth/tokens.ts';
 import { foldUserName } from '../auth/user-names.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
+import { isAdmin } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import { getToken, type TokenRow } from '../db/tokens.ts';
 import { getUser } from '../db/users.ts';

@@ -1,10 +1,10 @@
 /** User accounts. */
+
 import { z } from 'zod';
 import {
   type AccountDeps,
   createUser,
   deleteUser,
-  isAdmin,
   setPassword,
   unknownUser,
   unlockUser,
@@ -13,6 +13,7 @@ import {
 import { foldUserName } from '../auth/user-names.ts';
 import { AppError, isAppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
+import { isAdmin } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import { getUserGroupByName, listUserGroups, listUserGroupsOf } from '../db/user-groups.ts';
 import { getUserByName, listUsers, type UserRow } from '../db/users.ts';

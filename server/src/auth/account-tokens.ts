@@ -1,7 +1,7 @@
 /** What is done to tokens: made, listed and revoked by their owners and by administrators. */
 import { AppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
-import type { Principal, TokenScope } from '../core/principal.ts';
+import { isAdmin, type Principal, type TokenScope } from '../core/principal.ts';
 import { afterCommit } from '../db/database.ts';
 import {
   createToken as createTokenRow,
@@ -11,7 +11,7 @@ import {
   type TokenRow,
 } from '../db/tokens.ts';
 import { getUser, getUserByName } from '../db/users.ts';
-import { type AccountDeps, change, isAdmin, now, unknownUser } from './accounts.ts';
+import { type AccountDeps, change, now, unknownUser } from './accounts.ts';
 import { badCredentials } from './principals.ts';
 import { requireUsableScope } from './token-scopes.ts';
 import { foldUserName } from './user-names.ts';

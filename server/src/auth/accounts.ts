@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey } from '../core/ids.ts';
-import { nameOf, type Principal } from '../core/principal.ts';
+import { isAdmin, nameOf, type Principal } from '../core/principal.ts';
 import { afterCommit, type Database, lockScope, type Tx } from '../db/database.ts';
 import { deleteGrantsTo, listPermissionTargets, updatePermissionTarget } from '../db/permission-targets.ts';
 import { listTokensNaming, updateTokenScope } from '../db/tokens.ts';
@@ -290,10 +290,6 @@ export function makeId(deps: AccountDeps): string {
   bytes.writeUInt8(((bytes[8] ?? 0) & 0x3f) | 0x80, 8);
   const hex = bytes.toString('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
-
-export function isAdmin(by: Principal): boolean {
-  return by.kind === 'user' && by.admin && by.scope === undefined;
 }
 
 export function requireAdmin(by: Principal): void {

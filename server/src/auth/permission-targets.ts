@@ -2,7 +2,7 @@
 import { compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey } from '../core/ids.ts';
-import { ACTIONS, type Action, type Principal } from '../core/principal.ts';
+import { ACTIONS, type Action, isAdmin, type Principal } from '../core/principal.ts';
 import { afterCommit, lockScope, type Tx } from '../db/database.ts';
 import {
   createPermissionTarget,
@@ -12,7 +12,7 @@ import {
   type PermissionTargetRow,
   updatePermissionTarget,
 } from '../db/permission-targets.ts';
-import { type AccountDeps, type Append, change, isAdmin, requireGroup, requireUser } from './accounts.ts';
+import { type AccountDeps, type Append, change, requireGroup, requireUser } from './accounts.ts';
 import { ANONYMOUS_SUBJECT, isWordForMany, type PermissionIndex, parseTargetRepository } from './permissions.ts';
 
 /** A permission target with users and groups by name. */

@@ -32,3 +32,8 @@ export interface Permissions {
 export function nameOf(principal: Principal): string {
   return principal.kind === 'anonymous' ? 'anonymous' : principal.name;
 }
+
+/** Whether somebody is an administrator, and not by a token of narrower scope. */
+export function isAdmin(principal: Principal): boolean {
+  return principal.kind === 'user' && principal.admin && !principal.scope;
+}

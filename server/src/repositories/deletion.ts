@@ -1,7 +1,7 @@
 /** Deleting files, folders and what a repository holds: into the trash can where there is one, at any size. */
 import { AppError } from '../core/errors.ts';
 import { clip, joinPath, type RepoPath } from '../core/ids.ts';
-import type { Principal } from '../core/principal.ts';
+import { isAdmin, type Principal } from '../core/principal.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import { reviewBlobs } from '../db/blobs.ts';
 import { type Db, lockTree, type Tx } from '../db/database.ts';
@@ -41,10 +41,6 @@ export async function deleteItem(
   if (inside <= SMALL) return veils.behind(() => deleteSmall(deps, end, transfer));
   await requireAll(deps, end);
   await veils.behind(() => deleteLarge(deps, end, transfer));
-}
-
-function isAdmin(principal: Principal): boolean {
-  return principal.kind === 'user' && principal.admin && !principal.scope;
 }
 
 /** How the deletion goes into the trash can; undefined where it is for good. */

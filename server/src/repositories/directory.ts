@@ -1,7 +1,7 @@
 /** Finds repositories by key and binds them to their caller. */
 import { clip, type RepoKey, ROOT } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
-import { nameOf, type Principal } from '../core/principal.ts';
+import { isAdmin, nameOf, type Principal } from '../core/principal.ts';
 import type { SearchableRepository } from '../core/read-rule.ts';
 import type { Repository } from '../core/repository.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
@@ -207,10 +207,6 @@ export class RepositoryDirectory {
 function membersOf({ config }: RepositoryRow): readonly string[] {
   const members = config['repositories'];
   return Array.isArray(members) ? members.filter((member) => typeof member === 'string') : [];
-}
-
-function isAdmin(principal: Principal): boolean {
-  return principal.kind === 'user' && principal.admin && !principal.scope;
 }
 
 /** Who may neither read nor deploy anything in a repository does not learn that it exists. */

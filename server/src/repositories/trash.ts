@@ -1,7 +1,7 @@
 /** The trash can: taking things out of it, back to where they were or for good. */
 import { AppError } from '../core/errors.ts';
 import { clip, joinPath, parseRepoPath, type RepoKey, type RepoPath, ROOT } from '../core/ids.ts';
-import type { Principal } from '../core/principal.ts';
+import { isAdmin, type Principal } from '../core/principal.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import { reviewBlobs } from '../db/blobs.ts';
 import { lockTree, type Tx } from '../db/database.ts';
@@ -77,7 +77,7 @@ export async function restoreItem(operations: TreeOperations, request: Restorati
 
 /** What somebody deleted may be more than its manager sees of others: it is for who manages the whole repository. */
 function requireManager({ deps }: TreeOperations, principal: Principal, repo: RepoKey): void {
-  if (principal.kind === 'user' && principal.admin && !principal.scope) return;
+  if (isAdmin(principal)) return;
   const opened = deps.repositories.open(repo, principal);
   if (!opened) throw new AppError('not_found', `The trash can holds nothing of "${clip(repo)}" for you.`);
   opened.access.require('manage', ROOT);

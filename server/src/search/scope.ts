@@ -1,6 +1,6 @@
 /** What one caller's searches see: which repositories, which paths in them, which builds. */
 import type { RepoKey } from '../core/ids.ts';
-import type { Principal } from '../core/principal.ts';
+import { isAdmin, type Principal } from '../core/principal.ts';
 import type { SearchableRepository } from '../core/read-rule.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { SearchScope } from '../db/search/criteria.ts';
@@ -36,7 +36,7 @@ export function scopeOf(repositories: SearchedRepositories, principal: Principal
     virtuals ??= new Map(repositories.virtualKeys(principal).map((key) => [key, new Set(repositories.expand(key))]));
     return virtuals;
   };
-  const unlimited = principal.kind === 'user' && principal.admin && !principal.scope;
+  const unlimited = isAdmin(principal);
   return {
     repositories: byId,
     readable: all,
