@@ -1,7 +1,7 @@
 /** Walking over everything below a folder, a page at a time. */
 import { type SqlBool, sql } from 'kysely';
 import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
-import { chunks } from './blobs.ts';
+import { chunks, reviewBlobs } from './blobs.ts';
 import { below, type Db, type Tx } from './database.ts';
 
 /** A row of the tree with all that a copy of it takes along. */
@@ -138,6 +138,23 @@ export async function deleteSubtreePage(
     found.map(({ id }) => id),
   );
   return { nodes: found.length, sha256: found.flatMap((row) => (row.sha256 === null ? [] : [row.sha256 as Sha256])) };
+}
+
+/** Removes nodes; what they hold is looked at for references from the moment on, in epoch milliseconds. */
+export async function removeNodes(
+  tx: Tx,
+  nodes: readonly Pick<SubtreeNode, 'id' | 'sha256'>[],
+  reviewAfter: number,
+): Promise<void> {
+  await deleteNodesById(
+    tx,
+    nodes.map(({ id }) => id),
+  );
+  await reviewBlobs(
+    tx,
+    nodes.flatMap(({ sha256 }) => sha256 ?? []),
+    reviewAfter,
+  );
 }
 
 export async function deleteNodesById(tx: Tx, ids: readonly number[]): Promise<void> {

@@ -3,9 +3,8 @@ import { AppError } from '../core/errors.ts';
 import { clip, joinPath, type RepoPath } from '../core/ids.ts';
 import { isAdmin, type Principal } from '../core/principal.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
-import { reviewBlobs } from '../db/blobs.ts';
 import { type Db, lockTree, type Tx } from '../db/database.ts';
-import { countSubtree, deleteNodesById, getSubtreeNode, listSubtree, type SubtreeNode } from '../db/subtrees.ts';
+import { countSubtree, getSubtreeNode, listSubtree, removeNodes, type SubtreeNode } from '../db/subtrees.ts';
 import { type DeleteRequest, SYSTEM, type TreeOperations } from './operations.ts';
 import { noteSourceLeft, startProgress, type Transfer, type TransferEnd, transferPage } from './transfer.ts';
 
@@ -76,15 +75,7 @@ async function deleteSmall(deps: DeletionDeps, end: TransferEnd, transfer: Trans
       while (progress.phase !== 'done') await transferPage({ veils }, tx, transfer, progress);
     } else {
       const nodes = top ? [...inside, top] : inside;
-      await deleteNodesById(
-        tx,
-        nodes.map(({ id }) => id),
-      );
-      await reviewBlobs(
-        tx,
-        nodes.flatMap(({ sha256 }) => sha256 ?? []),
-        Date.now() + reviewDelayMs,
-      );
+      await removeNodes(tx, nodes, Date.now() + reviewDelayMs);
     }
     await noteSourceLeft(tx, { from: end, mode: 'move' });
     await events.append(tx, [{ type: 'artifact.deleted', repo: key, path }], access.principalName);

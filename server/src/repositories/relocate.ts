@@ -4,11 +4,10 @@ import { clip, joinPath, type Properties, type RepoPath, splitPath } from '../co
 import { canExchange } from '../core/package-types.ts';
 import type { Principal } from '../core/principal.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
-import { reviewBlobs } from '../db/blobs.ts';
 import { lockTree, type Tx } from '../db/database.ts';
 import { getNode, getNodes } from '../db/nodes.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
-import { countSubtree, deleteNodesById, getSubtreeNode, listSubtree, type SubtreeNode } from '../db/subtrees.ts';
+import { countSubtree, getSubtreeNode, listSubtree, removeNodes, type SubtreeNode } from '../db/subtrees.ts';
 import { planCompanions } from './companions.ts';
 import { SMALL } from './deletion.ts';
 import { type Outcome, storePrincipal, type TransferRequest, type TreeOperations } from './operations.ts';
@@ -254,15 +253,7 @@ async function clear(tx: Tx, { to, at, reviewDelayMs }: Transfer): Promise<void>
   const page = { after: undefined, limit: MAX_ATOMIC };
   const nodes = await listSubtree(tx, to.repoId, to.path, page);
   for (const { folder, path } of nodes) if (!folder) to.access.require('delete', path);
-  await deleteNodesById(
-    tx,
-    nodes.map(({ id }) => id),
-  );
-  await reviewBlobs(
-    tx,
-    nodes.flatMap(({ sha256 }) => sha256 ?? []),
-    at + reviewDelayMs,
-  );
+  await removeNodes(tx, nodes, at + reviewDelayMs);
 }
 
 /** As an operation of many pages, which goes on whatever becomes of the caller. */

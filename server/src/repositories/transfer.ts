@@ -6,16 +6,15 @@
 import { AppError, isAppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import { clip, joinPath, type Properties, parseRepoPath, type RepoKey, type RepoPath, splitPath } from '../core/ids.ts';
-import { reviewBlobs } from '../db/blobs.ts';
 import { type Database, type Db, lockTree, type Tx } from '../db/database.ts';
 import { ensureFolders, getNodes, type NodeRow } from '../db/nodes.ts';
 import { changeProperties } from '../db/properties.ts';
 import {
   deleteEmptyFolders,
   deleteFolderIfEmpty,
-  deleteNodesById,
   getSubtreeNode,
   listSubtree,
+  removeNodes,
   type SubtreeNode,
 } from '../db/subtrees.ts';
 import { copyFiles, copyFolders, dropProperties, moveFiles, type TransferredFile } from '../db/transfers.ts';
@@ -179,15 +178,7 @@ async function requireFolders(
 /** What was deleted earlier and is a file gives way, in the trash can, to a folder that is deleted now. */
 async function makeWay(tx: Tx, { to, at, reviewDelayMs }: Transfer, folders: readonly RepoPath[]): Promise<void> {
   const files = [...(await getNodes(tx, to.repoId, folders)).values()].filter(({ folder }) => !folder);
-  await deleteNodesById(
-    tx,
-    files.map(({ id }) => id),
-  );
-  await reviewBlobs(
-    tx,
-    files.flatMap(({ sha256 }) => sha256 ?? []),
-    at + reviewDelayMs,
-  );
+  await removeNodes(tx, files, at + reviewDelayMs);
 }
 
 /** The folders above a path. */
@@ -239,15 +230,7 @@ async function transferRows(
     at,
   );
   const replaced = files.flatMap((file) => existing.get(file.to) ?? []).filter(({ folder }) => !folder);
-  await deleteNodesById(
-    tx,
-    [...replaced, ...dropped].map(({ id }) => id),
-  );
-  await reviewBlobs(
-    tx,
-    [...replaced, ...dropped].flatMap(({ sha256 }) => sha256 ?? []),
-    at + reviewDelayMs,
-  );
+  await removeNodes(tx, [...replaced, ...dropped], at + reviewDelayMs);
   const stamp = { toRepoId: to.repoId, by: by(transfer), at };
   if (mode === 'copy') await copyFiles(tx, stamp, files);
   else await moveFiles(tx, stamp, files);

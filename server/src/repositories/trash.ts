@@ -13,6 +13,7 @@ import {
   deleteNodesById,
   getSubtreeNode,
   listSubtree,
+  removeNodes,
 } from '../db/subtrees.ts';
 import { dropProperties } from '../db/transfers.ts';
 import { listTrashedBefore, listTrashedSince, type Trashed } from '../db/trash.ts';
@@ -162,15 +163,7 @@ async function cleanItem(
       const page = { after: from, limit: PAGE };
       const files = await listSubtree(tx, repoId, item.path, page);
       const gone = files.filter(({ folder, path }) => !folder && !keeps(path));
-      await deleteNodesById(
-        tx,
-        gone.map(({ id }) => id),
-      );
-      await reviewBlobs(
-        tx,
-        gone.flatMap(({ sha256 }) => sha256 ?? []),
-        Date.now(),
-      );
+      await removeNodes(tx, gone, Date.now());
       return files.length < PAGE ? undefined : files.at(-1)?.path;
     });
     if (after === undefined) break;
