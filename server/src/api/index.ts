@@ -92,7 +92,9 @@ export class Api {
     const { decoded } = exchange.target;
     if (decoded[1] !== 'api') return undefined;
     const match = this.#table.match(exchange.request.method ?? '', decoded.join('/'));
-    return match && 'route' in match ? this.begin(exchange) : undefined;
+    if (!match || !('route' in match)) return undefined;
+    // Only a slash at the end is read in another way.
+    return decoded.at(-1) === '' ? this.begin(exchange) : this.#take(exchange, match);
   }
 
   begin(exchange: Exchange): Call | undefined {
@@ -100,11 +102,15 @@ export class Api {
     const segments = decoded.at(-1) === '' ? decoded.slice(0, -1) : decoded;
     const match = this.#table.match(exchange.request.method ?? '', segments.join('/'));
     if (!match && !AREAS.some(([context, api]) => segments[0] === context && segments[1] === api)) return undefined;
+    return this.#take(exchange, match);
+  }
+
+  #take(exchange: Exchange, match: RouteMatch<Route> | undefined): Call {
     exchange.note.area = 'api';
     const found = match && 'route' in match ? match.route : undefined;
     return {
       run: () => this.#run(exchange, match),
-      fail: (error, status) => failure(error, status, found?.renderFailure ?? rendererOf(segments[0])),
+      fail: (error, status) => failure(error, status, found?.renderFailure ?? rendererOf(exchange.target.decoded[0])),
     };
   }
 
