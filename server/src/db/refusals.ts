@@ -1,17 +1,20 @@
 /** Rows of requests that were refused or missed. */
+import type { TraceStep } from '../lib/trace.ts';
 import { chunks } from './blobs.ts';
 import type { Db, Tx } from './database.ts';
 
 export interface RefusalRow {
   readonly requestId: string;
+  /** Epoch milliseconds. */
   readonly at: number;
   readonly principal: string;
   readonly method: string;
+  /** Without its query. */
   readonly address: string;
   readonly repo: string | undefined;
   readonly status: number;
   readonly message: string;
-  readonly steps: readonly { readonly text: string; readonly forCaller: boolean }[];
+  readonly steps: readonly TraceStep[];
 }
 
 /** The first of several requests with one id stays: ids can come from clients. */

@@ -7,6 +7,7 @@ import { clip } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Asset } from '../core/repository.ts';
 import { parseTarget } from '../core/target.ts';
+import type { Refusal } from '../events/refusal-log.ts';
 import { type TraceStep, traced } from '../lib/trace.ts';
 import type { AccessLog } from './access-log.ts';
 import { Connections } from './connections.ts';
@@ -37,21 +38,7 @@ export interface ServerOptions {
   /** Told of errors that are bugs: the client got a bare 500. */
   onBug(error: unknown, exchange: { readonly requestId: string }): void;
   /** Told of each request that was answered with a refusal or found nothing, and why. */
-  onRefused(refusal: RefusedRequest): void;
-}
-
-export interface RefusedRequest {
-  readonly requestId: string;
-  /** Epoch milliseconds. */
-  readonly at: number;
-  readonly principal: string;
-  readonly method: string;
-  /** Without its query. */
-  readonly address: string;
-  readonly repo: string | undefined;
-  readonly status: number;
-  readonly message: string;
-  readonly steps: readonly TraceStep[];
+  onRefused(refusal: Refusal): void;
 }
 
 /** A request on its way to an answer that says what went wrong. */
