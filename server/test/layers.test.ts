@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { type ImportEdge, importEdges, listSourceFiles, parseImports } from './support/import-graph.ts';
 
 const BELOW_SERVICES = ['blobs', 'db', 'config', 'core', 'lib'];
-const BELOW_DOMAIN = ['auth', 'jobs', 'events', ...BELOW_SERVICES];
+const BELOW_DOMAIN = ['auth', 'jobs', 'events', 'upstream', ...BELOW_SERVICES];
 const BELOW_EDGE = ['formats', 'repositories', 'builds', 'search', 'replication', ...BELOW_DOMAIN];
 const EVERYTHING = [
   'http',
@@ -38,6 +38,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   auth: BELOW_SERVICES,
   jobs: BELOW_SERVICES,
   events: BELOW_SERVICES,
+  upstream: ['config', 'core', 'lib'],
   blobs: ['core', 'lib'],
   db: ['core', 'lib'],
   config: ['core', 'lib'],
@@ -64,6 +65,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   { library: /^jose($|\/)/, homes: ['auth/'] },
   { library: /^commander$/, homes: ['cli/', 'main.ts'] },
   { library: /^(yauzl|yazl|tar-stream)$/, homes: ['lib/archives/'] },
+  { library: /^undici$/, homes: ['upstream/'] },
   { library: /^js-yaml$/, homes: ['config/', 'formats/'] },
 ];
 
