@@ -103,6 +103,7 @@ export async function openCore(config: Config, log: Log) {
   const retention = new Retention({ formats, readOnly, directory: () => repositories });
   const repositories: RepositoryDirectory = new RepositoryDirectory({
     veils,
+    formats,
     database,
     blobs,
     uploads,

@@ -1,6 +1,8 @@
 /** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
+import type { DocumentKind, OpaqueDoc } from './document.ts';
 import type { Digest, Properties, RepoPath, Sha256 } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
+import type { RemoteRules } from './remote.ts';
 import type { Repository } from './repository.ts';
 
 /** How a path reads. Every decision a repository class takes follows from this. */
@@ -37,6 +39,16 @@ export interface Format {
   classify(path: RepoPath): PathKind;
   /** Refuses, as `invalid`, a key that its clients could not address. */
   checkKey?(key: string): void;
+  /** The package whose file lies at the path, where paths tell. */
+  packageOf?(path: RepoPath): string | undefined;
+  /**
+   * The beginning that the names of one owner's packages share, such as a scope: where a local repository has one of
+   * them, remotes beside it are not asked for the others. Without it each name stands for itself.
+   */
+  territory?(packageName: string): string;
+  /** Without it, the upstream is asked for files by their paths. */
+  readonly remote?: RemoteRules;
+  readonly documents?: Readonly<Record<string, DocumentKind<OpaqueDoc>>>;
   /** What the lead file of a version names and is useless without, all of it in the same package. */
   references?(bytes: Buffer, mediaType: string): readonly Digest[];
   /** What a deposit at the path belongs to, where the settings keep only so many of something; asked in the change. */

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { AppError } from './errors.ts';
-import type { Asset, Repository } from './repository.ts';
+import type { Arriving, Asset, Repository } from './repository.ts';
 
 export interface ProtocolRequest {
   readonly method: string;
@@ -20,7 +20,7 @@ export interface ProtocolRequest {
 
 /** The bytes of a file. */
 export interface AssetReply {
-  readonly asset: Asset;
+  readonly asset: Asset | Arriving;
   readonly headers?: Readonly<Record<string, string>>;
   /** What `If-None-Match` is compared with; the bytes' SHA-256 unless a protocol has its own. */
   readonly etag?: string;

@@ -1,8 +1,10 @@
 /** The contract between formats and repository classes: what a repository offers to one principal. */
 import type { Readable } from 'node:stream';
 import type { BuildRecord } from './build.ts';
+import type { HeldDocument } from './document.ts';
 import type { ChecksumAlgorithm, Checksums, Digest, Properties, RepoKey, RepoPath, Sha256 } from './ids.ts';
 import type { Action } from './principal.ts';
+import type { ExpectedFile } from './remote.ts';
 
 /** Offsets in bytes; `end` is inclusive, as in HTTP. */
 export interface ByteRange {
@@ -50,6 +52,38 @@ export interface Asset {
   readonly declared: DeclaredChecksums;
   /** All checksums; SHA-1 and MD5 are computed now if nobody asked before. */
   checksums(): Promise<Checksums>;
+}
+
+/** What a client may ask for: a path, the lead file of a version, or bytes by their digest. */
+export type Wanted =
+  | { readonly path: RepoPath }
+  | { readonly package: string; readonly version: string }
+  | {
+      readonly package: string;
+      readonly digest: Digest;
+      /** Whether these are the bytes of a release's lead file: upstreams have them at another address. */
+      readonly lead: boolean;
+    };
+
+/** A file that is on its way from an upstream: what is known of it before its bytes are here and verified. */
+export interface Arriving {
+  readonly arriving: true;
+  readonly repo: RepoKey;
+  readonly path: RepoPath;
+  readonly size: number | undefined;
+  readonly mediaType: string;
+  readonly modifiedAt: Date | undefined;
+  /** What the bytes must be, where that is known; otherwise what upstream says they are, if it does. */
+  readonly sha256: Sha256 | undefined;
+  readonly declared: DeclaredChecksums;
+  readonly etag: string | undefined;
+  /**
+   * Hands on chunks as they come, asking for them if nobody has yet; a chunk is valid only until the promise `write`
+   * returned settles. Rejects before the last byte is handed on when the bytes turn out to be wrong or break off.
+   */
+  readonly content: Pick<Content, 'pump'>;
+  /** The file at rest, once all of it is verified and stored; rejects when it will not be. */
+  settled(): Promise<Asset>;
 }
 
 /** Bytes that are safely stored but that no path names yet. They vanish unless a change adopts them. */
@@ -185,6 +219,8 @@ export interface Tree {
   relabel(path: RepoPath, version: string, properties: Properties): Promise<void>;
   /** Removes a file, or a folder with all it holds; false if there was none. */
   delete(path: RepoPath): Promise<boolean>;
+  /** Notes what belongs beside a lead file but is not here yet: where bytes with these digests are put when they come. */
+  expect(lead: RepoPath, files: readonly ExpectedFile[]): Promise<void>;
   /** Makes a path look freshly written, which renews what is kept by age. */
   touch(path: RepoPath): Promise<void>;
   annotate(path: RepoPath, change: { readonly set?: Properties; readonly remove?: readonly string[] }): Promise<void>;
@@ -265,6 +301,14 @@ export interface Repository {
   allows(action: Action, path: RepoPath): boolean;
   /** Throws what the caller may be told if it lacks the right: asked before a body is read. */
   require(action: Action, path: RepoPath): void;
+  /**
+   * What a client wants, for sending it: the only reading, with `document` and the lists of packages and versions, for
+   * which an upstream is asked. With `headers` nothing is fetched that its headers can answer.
+   */
+  serve(wanted: Wanted, purpose: 'headers' | 'bytes'): Promise<Asset | Arriving | undefined>;
+  /** A document of the format by its kind and name, as far as the caller may see what it is made of. */
+  document(kind: string, name: string): Promise<HeldDocument | undefined>;
+  /** The file at the path, if it is held here. */
   get(path: RepoPath): Promise<Asset | undefined>;
   /** Whether the path is a folder. */
   isFolder(path: RepoPath): Promise<boolean>;

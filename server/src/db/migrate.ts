@@ -8,6 +8,8 @@ import { up as search } from './migrations/0003-search.ts';
 import { up as multipart } from './migrations/0004-multipart.ts';
 import { up as builds } from './migrations/0005-builds.ts';
 import { up as treeOperations } from './migrations/0006-tree-operations.ts';
+import { up as documents } from './migrations/0007-documents.ts';
+import { up as remotes } from './migrations/0008-remotes.ts';
 import type { Schema } from './schema.ts';
 
 export interface Migration {
@@ -23,6 +25,8 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0004-multipart', up: multipart },
   { name: '0005-builds', up: builds },
   { name: '0006-tree-operations', up: treeOperations },
+  { name: '0007-documents', up: documents },
+  { name: '0008-remotes', up: remotes },
 ];
 
 /** Applies what is missing and returns the names applied. A database newer than this program is refused. */

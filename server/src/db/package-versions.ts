@@ -72,6 +72,18 @@ export async function listVersionsWith(
   return (await query.execute()).map((row) => packageVersion(name, row));
 }
 
+/** All versions of a package, in the order of their nodes. */
+export async function listVersions(
+  db: Db,
+  repoId: number,
+  name: string,
+  page: { readonly after?: number; readonly limit: number },
+): Promise<PackageVersion[]> {
+  let query = versions(db, repoId, name).orderBy('node.id').limit(page.limit);
+  if (page.after !== undefined) query = query.where('node.id', '>', page.after);
+  return (await query.execute()).map((row) => packageVersion(name, row));
+}
+
 /** Versions whose lead file has these bytes, up to `limit` of them. */
 export async function listVersionsOf(
   db: Db,

@@ -65,4 +65,5 @@ export async function updateRepositoryClass(
 /** Removes the row; its nodes must be gone. */
 export async function deleteRepository(tx: Tx, id: number): Promise<void> {
   await tx.deleteFrom('repository').where('id', '=', id).execute();
+  await tx.deleteFrom('package_revision').where('repo_id', '=', id).execute();
 }

@@ -43,6 +43,8 @@ export interface Schema {
   refusal: RefusalTable;
   tree_operation: TreeOperationTable;
   empty_folder: EmptyFolderTable;
+  package_revision: PackageRevisionTable;
+  expected_file: ExpectedFileTable;
 }
 
 export interface RepositoryTable {
@@ -432,4 +434,22 @@ export interface TreeOperationTable {
 export interface EmptyFolderTable {
   repo_id: number;
   path: string;
+}
+
+/** Grows whenever a version of the package is added, changed or removed. */
+export interface PackageRevisionTable {
+  repo_id: number;
+  name: string;
+  revision: number;
+}
+
+/** A file that belongs into the folder of a lead file once it was fetched. */
+export interface ExpectedFileTable {
+  lead_id: number;
+  repo_id: number;
+  package: string;
+  sha256: string;
+  name: string;
+  size: number;
+  media_type: string;
 }

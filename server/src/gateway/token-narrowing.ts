@@ -1,6 +1,6 @@
 /** A registry token grants at most what it was issued for; permissions are asked besides. */
 import { AppError } from '../core/errors.ts';
-import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
+import { joinPath, type RepoKey, type RepoPath, ROOT } from '../core/ids.ts';
 import type { Action } from '../core/principal.ts';
 import type { TokenAccess } from '../core/protocol.ts';
 import { traceStep } from '../lib/trace.ts';
@@ -44,6 +44,9 @@ export function narrowByToken(granted: readonly TokenAccess[]): Narrowing {
       mayList: (folder) => reaches(folder) && access.mayList(folder),
       get mayWrite() {
         return access.mayWrite;
+      },
+      get readsAll() {
+        return covers('read', ROOT) && access.readsAll;
       },
       get readablePrefixes() {
         return access.readablePrefixes;

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { AssetReply, PlainReply, Reply } from '../core/protocol.ts';
-import type { Asset, ByteRange } from '../core/repository.ts';
+import type { Arriving, Asset, ByteRange } from '../core/repository.ts';
 import { attachmentHeader } from '../lib/content-disposition.ts';
 import type { Exchange } from './exchange.ts';
 import { parseRange } from './ranges.ts';
@@ -64,6 +64,9 @@ async function sendPieces(
 
 const EMPTY = Buffer.alloc(0);
 
+/** A file as it is sent: at rest, or on its way from an upstream, when not all may be known of it. */
+type Sendable = Asset | Arriving;
+
 function bodyOf(reply: PlainReply): readonly [Buffer, string | undefined] {
   if (reply.json !== undefined) return [Buffer.from(JSON.stringify(reply.json)), 'application/json'];
   if (reply.text !== undefined) return [Buffer.from(reply.text), 'text/plain; charset=utf-8'];
@@ -74,14 +77,15 @@ async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<boolean
   const { request, response } = exchange;
   const { asset } = reply;
   const tag = reply.etag ?? asset.etag ?? asset.sha256;
-  const etag = `"${tag}"`;
+  const etag = tag === undefined ? undefined : `"${tag}"`;
   const isKnown = isUnchanged(request.headers['if-none-match'], etag) || isOlder(exchange, reply);
   // Asked before any header is set: an answer that none of the bytes exist tells nothing else.
-  const ranges = reply.ranges && !isKnown ? rangesOf(exchange, etag, asset) : undefined;
+  const hasRanges = reply.ranges === true && asset.size !== undefined;
+  const ranges = hasRanges && !isKnown ? rangesOf(exchange, etag, asset) : undefined;
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
-  response.setHeader('ETag', reply.bareEtag ? tag : etag);
-  if (reply.lastModified) response.setHeader('Last-Modified', asset.modifiedAt.toUTCString());
-  if (reply.ranges) response.setHeader('Accept-Ranges', 'bytes');
+  if (tag !== undefined && etag !== undefined) response.setHeader('ETag', reply.bareEtag ? tag : etag);
+  if (reply.lastModified && asset.modifiedAt) response.setHeader('Last-Modified', asset.modifiedAt.toUTCString());
+  if (hasRanges) response.setHeader('Accept-Ranges', 'bytes');
   if (reply.disposition) setDisposition(response, asset, reply.disposition);
   if (isKnown) {
     response.statusCode = 304;
@@ -92,52 +96,69 @@ async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<boolean
   const isDownload = request.method === 'GET' && reply.uncounted !== true;
   if (request.method === 'GET' && !ranges && reply.redirectable && (await redirected(response, asset)))
     return isDownload;
-  if (ranges && ranges.length > 1) await sendParts(exchange, asset, ranges);
-  else await sendBytes(exchange, asset, ranges?.[0]);
+  if (asset.size === undefined) await sendOpenEnded(exchange, asset);
+  else if (ranges && ranges.length > 1) await sendParts(exchange, asset, asset.size, ranges);
+  else await sendBytes(exchange, asset, asset.size, ranges?.[0]);
   // Of a file that is fetched in several parts, the last one counts.
-  const hasEnd = !ranges || ranges.some(({ end: last }) => last === asset.size - 1);
+  const { size } = asset;
+  const hasEnd = !ranges || ranges.some(({ end: last }) => last + 1 === size);
   return isDownload && hasEnd && response.writableFinished;
 }
 
 /** The parts asked for, unless the client has parts of something else: it names them by the tag or by the time. */
-function rangesOf({ request }: Exchange, etag: string, asset: Asset): readonly ByteRange[] | undefined {
+function rangesOf({ request }: Exchange, etag: string | undefined, asset: Sendable): readonly ByteRange[] | undefined {
   const condition = request.headers['if-range'];
-  if (typeof condition === 'string' && condition !== etag && condition !== etag.slice(1, -1)) {
-    const modified = Math.floor(asset.modifiedAt.getTime() / 1000) * 1000;
+  if (
+    typeof condition === 'string' &&
+    (etag === undefined || (condition !== etag && condition !== etag.slice(1, -1)))
+  ) {
+    const modified = Math.floor((asset.modifiedAt?.getTime() ?? 0) / 1000) * 1000;
     if (Date.parse(condition) !== modified) return undefined;
   }
-  return parseRange(request.headers.range, asset.size);
+  return asset.size === undefined ? undefined : parseRange(request.headers.range, asset.size);
 }
 
 async function sendBytes(
   { request, response, note }: Exchange,
-  asset: Asset,
+  asset: Sendable,
+  size: number,
   range: ByteRange | undefined,
 ): Promise<void> {
-  const length = range ? range.end - range.start + 1 : asset.size;
+  const length = range ? range.end - range.start + 1 : size;
   response.statusCode = range ? 206 : 200;
   response.setHeader('Content-Length', length);
-  if (range) response.setHeader('Content-Range', `bytes ${range.start}-${range.end}/${asset.size}`);
+  if (range) response.setHeader('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
   note.sizeBytes = length;
   if (request.method === 'HEAD' || length === 0) return end(response);
-  const { inline } = asset.content;
+  const inline = 'inline' in asset.content ? asset.content.inline : undefined;
   if (inline) return end(response, range ? inline.subarray(range.start, range.end + 1) : inline);
   await asset.content.pump(range, (chunk) => write(response, chunk));
+  await end(response);
+}
+
+/** A file whose length its upstream did not tell: its end is the end of the body. */
+async function sendOpenEnded({ request, response, note }: Exchange, asset: Sendable): Promise<void> {
+  response.statusCode = 200;
+  note.sizeBytes = 0;
+  if (request.method === 'HEAD') return end(response);
+  await asset.content.pump(undefined, (chunk) => {
+    note.sizeBytes = (note.sizeBytes ?? 0) + chunk.length;
+    return write(response, chunk);
+  });
   await end(response);
 }
 
 /** Several ranges in one answer (RFC 9110, section 15.3.7.2). */
 async function sendParts(
   { request, response, note }: Exchange,
-  asset: Asset,
+  asset: Sendable,
+  size: number,
   ranges: readonly ByteRange[],
 ): Promise<void> {
   const boundary = randomBytes(16).toString('hex');
   const type = response.getHeader('Content-Type') as string;
   const heads = ranges.map(({ start, end: last }) =>
-    Buffer.from(
-      `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: bytes ${start}-${last}/${asset.size}\r\n\r\n`,
-    ),
+    Buffer.from(`\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: bytes ${start}-${last}/${size}\r\n\r\n`),
   );
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
   const length = ranges.reduce(
@@ -156,7 +177,8 @@ async function sendParts(
   await end(response, tail);
 }
 
-async function redirected(response: ServerResponse, asset: Asset): Promise<boolean> {
+async function redirected(response: ServerResponse, asset: Sendable): Promise<boolean> {
+  if (!('redirect' in asset.content)) return false;
   const name = asset.path.slice(asset.path.lastIndexOf('/') + 1);
   const url = await asset.content.redirect?.(name);
   if (!url) return false;
@@ -170,7 +192,7 @@ async function redirected(response: ServerResponse, asset: Asset): Promise<boole
 }
 
 /** Bytes that strangers deployed must not become active content of this origin. */
-function setDisposition(response: ServerResponse, asset: Asset, disposition: 'attachment' | 'inline'): void {
+function setDisposition(response: ServerResponse, asset: Sendable, disposition: 'attachment' | 'inline'): void {
   const name = asset.path.slice(asset.path.lastIndexOf('/') + 1);
   if (disposition === 'attachment') response.setHeader('Content-Disposition', attachmentHeader(name));
   response.setHeader('X-Artifactory-Filename', encodeURIComponent(name));
@@ -178,8 +200,8 @@ function setDisposition(response: ServerResponse, asset: Asset, disposition: 'at
 }
 
 /** Clients send the tag quoted, bare, weak, in lists, or as `*`. */
-function isUnchanged(header: string | undefined, etag: string): boolean {
-  if (header === undefined || header.length > 8192) return false;
+function isUnchanged(header: string | undefined, etag: string | undefined): boolean {
+  if (header === undefined || etag === undefined || header.length > 8192) return false;
   const bare = etag.slice(1, -1);
   return header.split(',').some((item) => {
     const tag = item.trim().replace(/^W\//, '');
@@ -188,7 +210,7 @@ function isUnchanged(header: string | undefined, etag: string): boolean {
 }
 
 function isOlder({ request }: Exchange, { asset, lastModified }: AssetReply): boolean {
-  if (!lastModified || request.headers['if-none-match'] !== undefined) return false;
+  if (!lastModified || !asset.modifiedAt || request.headers['if-none-match'] !== undefined) return false;
   const since = Date.parse(request.headers['if-modified-since'] ?? '');
   return !Number.isNaN(since) && Math.floor(asset.modifiedAt.getTime() / 1000) * 1000 <= since;
 }

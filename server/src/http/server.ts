@@ -5,7 +5,7 @@ import type { AddressInfo, BlockList, Socket } from 'node:net';
 import { AppError, STATUS } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
-import type { Asset } from '../core/repository.ts';
+import type { Arriving, Asset } from '../core/repository.ts';
 import { parseTarget } from '../core/target.ts';
 import type { Refusal } from '../events/refusal-log.ts';
 import { type TraceStep, traced } from '../lib/trace.ts';
@@ -183,7 +183,7 @@ export class HttpServer {
       const reply = await traced(steps, () => taken.run());
       finishBody(request, response, expects);
       const isDownload = await send(exchange, reply);
-      if (isDownload && 'asset' in reply) this.#options.onDownload?.(reply.asset, exchange.note.principal ?? '');
+      if (isDownload && 'asset' in reply) this.#count(reply.asset, exchange.note.principal ?? '');
     } catch (error) {
       if (exchange) exchange.note.error = error;
       await this.#fail(error, { request, response, requestId, expects, exchange, call, steps });
@@ -196,6 +196,19 @@ export class HttpServer {
         exchange,
         durationMs: performance.now() - startedAt,
       });
+    }
+  }
+
+  /** What was sent as it came is a file by now. */
+  #count(asset: Asset | Arriving, by: string): void {
+    const { onDownload } = this.#options;
+    if (!('arriving' in asset)) onDownload?.(asset, by);
+    else {
+      asset.settled().then(
+        (file) => onDownload?.(file, by),
+        // Nothing was kept of it, so there is nothing to count for.
+        () => undefined,
+      );
     }
   }
 

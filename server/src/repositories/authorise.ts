@@ -1,9 +1,10 @@
 /** The one door to a leaf repository: every read and write asks whether this caller may. */
 
 import { AppError } from '../core/errors.ts';
+import type { Format } from '../core/format.ts';
 import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { type Action, nameOf, type Principal } from '../core/principal.ts';
-import type { ReadRule } from '../core/read-rule.ts';
+import { isEverything, type ReadRule } from '../core/read-rule.ts';
 import type { Entry, Page, Repository } from '../core/repository.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
@@ -46,6 +47,10 @@ export function accessOf(
     get mayWrite() {
       return checks.mayAnywhere(principal, 'deploy', repo);
     },
+    get readsAll() {
+      const rule = checks.readRule(principal, repo);
+      return rule !== undefined && isEverything(rule);
+    },
     get readablePrefixes() {
       return checks.readablePrefixes(principal, repo);
     },
@@ -78,7 +83,7 @@ const ACTION_TEXT: Readonly<Record<Action, string>> = {
 };
 
 /** Binds a leaf to what one caller may do. */
-export function authorise(leaf: LeafRepository, access: Access): Repository {
+export function authorise(leaf: LeafRepository, access: Access, documents: Format['documents']): Repository {
   const readable = (path: RepoPath) => access.allows('read', path);
   /** Nothing, where the caller may not know; an error, where it may be told why. */
   const hidden = (path: RepoPath): undefined => {
@@ -98,6 +103,25 @@ export function authorise(leaf: LeafRepository, access: Access): Repository {
     settings: leaf.settings,
     allows: access.allows,
     require: access.require,
+    async serve(wanted, purpose) {
+      const folder = 'path' in wanted ? wanted.path : packageFolder(wanted.package);
+      if ('path' in wanted ? !readable(folder) : !access.mayList(folder)) return hidden(folder);
+      const found = await leaf.serve(wanted, purpose, access);
+      return found && !readable(found.path) ? hidden(found.path) : found;
+    },
+    async document(kind, name) {
+      const definition = documents?.[kind];
+      const path = definition?.path(name);
+      if (!definition || path === undefined) return undefined;
+      const folder = packageFolder(definition.package(name) ?? '');
+      if (!access.mayList(folder)) return hidden(folder);
+      const held = await leaf.document(kind, name, access);
+      if (!held || access.readsAll) return held;
+      const seen = definition.filter(await held.read(), readable);
+      return (
+        seen && { revision: undefined, modifiedAt: held.modifiedAt, partial: held.partial, read: async () => seen }
+      );
+    },
     async get(path) {
       return readable(path) ? leaf.get(path) : hidden(path);
     },

@@ -180,7 +180,9 @@ export class RepositoryDirectory {
 
   #bind(held: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
     const access = this.#accessTo(held, principal, narrow);
-    return access && held.leaf && authorise(held.leaf, access);
+    if (!access || !held.leaf) return undefined;
+    const format = this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(held.row.packageType));
+    return authorise(held.leaf, access, format?.documents);
   }
 
   #accessTo({ row, leaf, limits }: Held, principal: Principal, narrow?: Narrowing): Access | undefined {

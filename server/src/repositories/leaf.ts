@@ -3,9 +3,11 @@
  * Repository, so nothing above this folder ever holds one that does not ask for rights.
  */
 import type { Readable } from 'node:stream';
+import type { HeldDocument } from '../core/document.ts';
 import type { Digest, Properties, RepoKey, RepoPath } from '../core/ids.ts';
 import type { Action } from '../core/principal.ts';
 import type {
+  Arriving,
   Asset,
   DescendantPage,
   Entry,
@@ -18,6 +20,7 @@ import type {
   Tree,
   Upload,
   VersionName,
+  Wanted,
 } from '../core/repository.ts';
 
 /** What one principal may do in one repository. */
@@ -30,6 +33,8 @@ export interface Access {
   mayList(folder: RepoPath): boolean;
   /** Whether anything may be deployed here at all. */
   readonly mayWrite: boolean;
+  /** Whether every file may be read, so that nothing has to be left out of what tells of all of them. */
+  readonly readsAll: boolean;
   /** Beginnings of the paths that may be read; `['']` for everything. */
   readonly readablePrefixes: readonly string[];
 }
@@ -39,6 +44,10 @@ export interface LeafRepository {
   readonly packageType: string;
   readonly rclass: 'local' | 'remote' | 'federated';
   readonly settings: Readonly<Record<string, unknown>>;
+  /** What the caller wants, if it may: the leaf asks for the right to the path once it knows which that is. */
+  serve(wanted: Wanted, purpose: 'headers' | 'bytes', access: Access): Promise<Asset | Arriving | undefined>;
+  /** The whole document; what the caller may not see of it is left out by whoever asks. */
+  document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined>;
   get(path: RepoPath): Promise<Asset | undefined>;
   isFolder(path: RepoPath): Promise<boolean>;
   folder(path: RepoPath): Promise<Folder | undefined>;

@@ -11,6 +11,7 @@ const ALL: Access = {
   require() {},
   mayList: () => true,
   mayWrite: true,
+  readsAll: true,
   readablePrefixes: [''],
 };
 const path = (text: string) => text as RepoPath;

@@ -66,6 +66,9 @@ export function limitsOf(
     get mayWrite() {
       return !blackedOut && access.mayWrite;
     },
+    get readsAll() {
+      return takesAll && excludes.length === 0 && !blackedOut && access.readsAll;
+    },
     get readablePrefixes() {
       return access.readablePrefixes;
     },
@@ -122,6 +125,9 @@ export function writesOf(readOnly: ReadOnly, key: RepoKey): Limits {
     principalName: access.principalName,
     get mayWrite() {
       return access.mayWrite;
+    },
+    get readsAll() {
+      return access.readsAll;
     },
     get readablePrefixes() {
       return access.readablePrefixes;

@@ -3,8 +3,11 @@ import type { Readable } from 'node:stream';
 import { BlobVanished, type Landing } from '../blobs/landing.ts';
 import type { BlobStore } from '../blobs/store.ts';
 import type { UploadSessions } from '../blobs/uploads.ts';
+import type { HeldDocument } from '../core/document.ts';
+import type { Format } from '../core/format.ts';
 import { clip, type Digest, type Properties, type RepoKey, type RepoPath, renderDigest } from '../core/ids.ts';
 import type {
+  Arriving,
   Asset,
   DescendantPage,
   Entry,
@@ -17,6 +20,7 @@ import type {
   Tree,
   Upload,
   VersionName,
+  Wanted,
 } from '../core/repository.ts';
 import { resolveDigest } from '../db/blobs.ts';
 import { type Database, lockScope } from '../db/database.ts';
@@ -29,6 +33,7 @@ import type { RepositoryRow } from '../db/repositories.ts';
 import type { EventLog } from '../events/event-log.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import { traceStep } from '../lib/trace.ts';
+import { LocalDocuments } from './documents.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 import type { Retention } from './retention.ts';
 import { TransactionTree } from './tree.ts';
@@ -42,6 +47,7 @@ export interface LocalDeps {
   readonly reviewDelayMs: number;
   readonly retention: Retention;
   readonly veils: Veils;
+  readonly formats: readonly Format[];
 }
 
 const MAX_PLACINGS = 5;
@@ -54,6 +60,7 @@ export class LocalRepository implements LeafRepository {
   readonly #id: number;
   readonly #createdAt: number;
   readonly #deps: LocalDeps;
+  readonly #documents: LocalDocuments;
 
   constructor(deps: LocalDeps, row: RepositoryRow, rclass: 'local' | 'federated') {
     this.#deps = deps;
@@ -63,6 +70,17 @@ export class LocalRepository implements LeafRepository {
     this.rclass = rclass;
     this.packageType = row.packageType;
     this.settings = row.config;
+    this.#documents = new LocalDocuments(deps, row);
+  }
+
+  serve(wanted: Wanted, _purpose: 'headers' | 'bytes', access: Access): Promise<Asset | Arriving | undefined> {
+    if ('path' in wanted) return this.get(wanted.path);
+    if ('version' in wanted) return this.version(wanted.package, wanted.version);
+    return this.find(wanted.package, wanted.digest, (path) => access.allows('read', path));
+  }
+
+  document(kind: string, name: string): Promise<HeldDocument | undefined> {
+    return this.#documents.get(kind, name);
   }
 
   async get(path: RepoPath): Promise<Asset | undefined> {

@@ -12,9 +12,11 @@ import {
   type Sha256,
   splitPath,
 } from '../core/ids.ts';
+import type { ExpectedFile } from '../core/remote.ts';
 import type { Deposit, PackageVersion, PropertyValue, Tree, TreeFile, TreeNode } from '../core/repository.ts';
 import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
 import { lockTree, type Tx } from '../db/database.ts';
+import { type NewExpected, setExpected } from '../db/expected-files.ts';
 import {
   deleteNodes,
   ensureFolders,
@@ -169,6 +171,18 @@ export class TransactionTree implements Tree {
     await noteLeft(tx, repoId, [splitPath(path).parent]);
     this.#note('artifact.deleted', path);
     return true;
+  }
+
+  async expect(lead: RepoPath, files: readonly ExpectedFile[]): Promise<void> {
+    const { tx, repoId, access } = this.#deps;
+    access.require('deploy', lead);
+    const node = await this.#require(lead);
+    const known: NewExpected[] = [];
+    for (const { digest, ...file } of files) {
+      const sha256 = digest.algorithm === 'sha256' ? (digest.hex as Sha256) : await this.resolve(digest);
+      if (sha256) known.push({ ...file, sha256 });
+    }
+    await setExpected(tx, { id: node.id, repoId, package: node.package ?? '' }, known);
   }
 
   async touch(path: RepoPath): Promise<void> {

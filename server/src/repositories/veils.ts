@@ -48,10 +48,14 @@ export class Veils {
 
   /** The access without what is hidden: it reads as if it were gone. */
   over(repoId: number, access: Access): Access {
+    const veils = this.#byRepository;
     return {
       principalName: access.principalName,
       get mayWrite() {
         return access.mayWrite;
+      },
+      get readsAll() {
+        return !veils.has(repoId) && access.readsAll;
       },
       get readablePrefixes() {
         return access.readablePrefixes;

@@ -14,9 +14,10 @@ export interface LeaseRules {
 export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContext, rules: LeaseRules): Promise<Reply> {
   const name = parseName(request.params['name'] ?? '', false);
   const digest = requireDigest(request.params['digest'] ?? '');
-  const asset = await repo.find(name, digest);
+  const wanted = { package: name, digest, lead: false };
+  const asset = await repo.serve(wanted, request.method === 'HEAD' ? 'headers' : 'bytes');
   if (!asset) throw unknownBlob(renderDigest(digest));
-  if (request.method === 'HEAD' && !(await keepForPush(repo, name, asset, rules))) {
+  if (request.method === 'HEAD' && !('arriving' in asset) && !(await keepForPush(repo, name, asset, rules))) {
     throw unknownBlob(renderDigest(digest));
   }
   return {
@@ -28,7 +29,7 @@ export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContex
     headers: {
       'Docker-Content-Digest': renderDigest(digest),
       'Cache-Control': 'private, max-age=31536000, immutable',
-      'X-Artifactory-Filename': `sha256__${asset.sha256}`,
+      'X-Artifactory-Filename': `sha256__${asset.sha256 ?? digest.hex}`,
     },
   };
 }

@@ -4,7 +4,7 @@ import { readAll } from '../../core/bodies.ts';
 import { isAppError } from '../../core/errors.ts';
 import { type Digest, joinPath, parseDigest, type RepoPath, renderDigest, type Sha256 } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
-import type { Asset, Deposit, Landed, Repository, Tree } from '../../core/repository.ts';
+import type { Arriving, Asset, Deposit, Landed, Repository, Tree } from '../../core/repository.ts';
 import { missingBlobs, ociError } from './errors.ts';
 import { readLabels } from './labels.ts';
 import { digestOf, type Manifest, parseManifest } from './manifest.ts';
@@ -35,14 +35,15 @@ export async function getManifest(request: ProtocolRequest, context: ProtocolCon
   const name = parseName(request.params['name'] ?? '', false);
   const text = request.params['reference'] ?? '';
   const reference = parseReference(text, false);
+  const purpose = request.method === 'HEAD' ? 'headers' : 'bytes';
   if ('digest' in reference) {
-    const asset = await repo.find(name, reference.digest);
+    const asset = await repo.serve({ package: name, digest: reference.digest, lead: true }, purpose);
     if (!asset) throw unknownManifest(text);
     return manifestReply(repo, asset, reference.digest, 'private, max-age=31536000, immutable');
   }
-  const asset = await repo.version(name, reference.tag);
+  const asset = await repo.serve({ package: name, version: reference.tag }, purpose);
   if (!asset) throw await unknownTag(repo, name, text);
-  if (asset.path.endsWith(`/${INDEX}`) && wantsOnlyImages(request.headers.accept)) {
+  if (!('arriving' in asset) && asset.path.endsWith(`/${INDEX}`) && wantsOnlyImages(request.headers.accept)) {
     const child = await defaultImage(repo, name, asset);
     if (child) return manifestReply(repo, child, { algorithm: 'sha256', hex: child.sha256 }, 'no-cache');
   }
@@ -50,9 +51,9 @@ export async function getManifest(request: ProtocolRequest, context: ProtocolCon
 }
 
 /** The digest a tag was pushed with, where that was not SHA-256. */
-function pinnedDigest(asset: Asset): Digest {
+function pinnedDigest(asset: Asset | Arriving): Digest | undefined {
   const pinned = asset.etag === undefined ? undefined : parseDigest(asset.etag);
-  return pinned ?? { algorithm: 'sha256', hex: asset.sha256 };
+  return pinned ?? (asset.sha256 === undefined ? undefined : { algorithm: 'sha256', hex: asset.sha256 });
 }
 
 async function unknownTag(repo: Repository, name: string, tag: string) {
@@ -72,13 +73,18 @@ async function defaultImage(repo: Repository, name: string, index: Asset): Promi
   return digest && repo.find(name, digest);
 }
 
-function manifestReply(repo: Repository, asset: Asset, digest: Digest, cacheControl: string): Reply {
-  const text = renderDigest(digest);
+function manifestReply(
+  repo: Repository,
+  asset: Asset | Arriving,
+  digest: Digest | undefined,
+  cacheControl: string,
+): Reply {
+  const text = digest && renderDigest(digest);
   return {
     asset,
-    etag: text,
+    ...(text !== undefined && { etag: text }),
     headers: {
-      'Docker-Content-Digest': text,
+      ...(text !== undefined && { 'Docker-Content-Digest': text }),
       'Cache-Control': cacheControl,
       Vary: 'Accept',
       'X-Artifactory-Docker-Registry': asset.repo ?? repo.key,

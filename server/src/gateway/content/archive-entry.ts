@@ -1,5 +1,6 @@
 /** Files inside archives, `a.jar!/META-INF/MANIFEST.MF`, and inside an archive in an archive. */
 import { Readable } from 'node:stream';
+import { atRest } from '../../core/arriving.ts';
 import { AppError } from '../../core/errors.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
@@ -64,8 +65,9 @@ async function placeOf({ repo, plain, archives }: ContentRequest): Promise<Place
   const parts = plain.path.split(INTO);
   for (let count = 1; count < parts.length; count++) {
     const archive = parts.slice(0, count).join(INTO) as RepoPath;
-    const asset = await repo.get(archive);
-    if (!asset) continue;
+    const found = await repo.serve({ path: archive }, 'bytes');
+    if (!found) continue;
+    const asset = await atRest(found);
     const [entry = '', nested, ...deeper] = parts.slice(count);
     if (deeper.length > 0 || archiveKindOf(archive) === undefined) return undefined;
     const place = { source: asset.content, archive, entry };

@@ -1,8 +1,9 @@
 /** Reading files, their checksums and their properties, and what stands for a file: folders, latest versions. */
+import { atRest } from '../../core/arriving.ts';
 import { AppError } from '../../core/errors.ts';
 import { clip, joinPath, type Properties, type RepoPath } from '../../core/ids.ts';
 import type { AssetReply, Reply } from '../../core/protocol.ts';
-import type { Asset } from '../../core/repository.ts';
+import type { Arriving, Asset } from '../../core/repository.ts';
 import { propertiesXml } from '../../lib/properties-xml.ts';
 import { entryReply } from './archive-entry.ts';
 import { type ContentRequest, encodePath } from './content-request.ts';
@@ -17,12 +18,14 @@ export async function get(request: ContentRequest): Promise<Reply> {
   const { path } = plain;
   if (query.has('properties') || query.has('propertiesXml')) return propertiesReply(request);
   if (!plain.folder && path !== '') {
-    const asset = await find(request, path);
+    const method = exchange.request.method ?? 'GET';
+    const asset = await find(request, path, method === 'HEAD' ? 'headers' : 'bytes');
     if (asset) return fileReply(asset, request);
     const kind = format?.classify(path);
     if (kind?.kind === 'checksum') {
-      const of = await find(request, kind.of);
-      if (of) return sidecarReply(exchange.request.method ?? 'GET', of, kind.algorithm, await fileReply(of, request));
+      const of = await find(request, kind.of, 'bytes');
+      const file = of && (await atRest(of));
+      if (file) return sidecarReply(method, file, kind.algorithm, await fileReply(file, request));
     }
     const entry = path.includes('!/') ? await entryReply(request) : undefined;
     if (entry) return entry;
@@ -42,27 +45,37 @@ export function notFound({ repo, plain }: Pick<ContentRequest, 'repo' | 'plain'>
 }
 
 /** The bytes of a file with all that verifies them. */
-export async function fileReply(asset: Asset, { repo, query }: ContentRequest): Promise<AssetReply> {
-  const { sha1, sha256, md5 } = await asset.checksums();
+export async function fileReply(asset: Asset | Arriving, { repo, query }: ContentRequest): Promise<AssetReply> {
+  const sums = 'arriving' in asset ? { sha256: asset.sha256, ...asset.declared } : await asset.checksums();
+  const { sha1, sha256, md5 } = sums;
   return {
     asset,
-    etag: sha1,
+    ...(sha1 !== undefined && { etag: sha1 }),
     bareEtag: true,
     ranges: true,
     lastModified: true,
     disposition: repo.settings['archiveBrowsingEnabled'] === true ? 'inline' : 'attachment',
     redirectable: true,
     uncounted: isAsked(query, 'skipUpdateStats'),
-    headers: { 'X-Checksum-Sha1': sha1, 'X-Checksum-Sha256': sha256, 'X-Checksum-Md5': md5 },
+    headers: {
+      ...(sha1 !== undefined && { 'X-Checksum-Sha1': sha1 }),
+      ...(sha256 !== undefined && { 'X-Checksum-Sha256': sha256 }),
+      ...(md5 !== undefined && { 'X-Checksum-Md5': md5 }),
+    },
   };
 }
 
 /** The file at the path, or the newest that the path stands for, if its properties are those that are asked for. */
-async function find(request: ContentRequest, path: RepoPath): Promise<Asset | undefined> {
+async function find(
+  request: ContentRequest,
+  path: RepoPath,
+  purpose: 'headers' | 'bytes',
+): Promise<Asset | Arriving | undefined> {
   const { repo, layout, plain } = request;
   const filters = filtersOf(plain.parameters);
-  const accept = async (asset: Asset) => filters.length === 0 || passes(await repo.properties(asset.path), filters);
-  const asset = await repo.get(path);
+  const accept = async (asset: { readonly path: RepoPath }) =>
+    filters.length === 0 || passes(await repo.properties(asset.path), filters);
+  const asset = await repo.serve({ path }, purpose);
   if (!asset) return layout && asksForLatest(path) ? findLatest(repo, layout, path, accept) : undefined;
   if (await accept(asset)) return asset;
   throw notFound(request);

@@ -1,0 +1,56 @@
+/**
+ * Documents: files that are made from what a repository holds, such as indexes. Built in local repositories, parsed
+ * from an upstream's bytes in remote ones, merged in virtual ones, and rendered by their format for each caller.
+ */
+import type { RepoPath } from './ids.ts';
+import type { DocumentFetch, RemoteFacts } from './remote.ts';
+import type { PackageVersion } from './repository.ts';
+
+declare const opaque: unique symbol;
+/** A document whose type only its format knows. */
+export interface OpaqueDoc {
+  readonly [opaque]: never;
+}
+
+/** What a document is built from: rows of one repository. */
+export interface DocumentSource {
+  /** All versions of a package, in the order of their creation. */
+  versions(packageName: string): AsyncIterable<PackageVersion>;
+  /** Names of the packages, byte by byte. */
+  packages(): AsyncIterable<string>;
+}
+
+export interface DocumentKind<Doc> {
+  /** The package that the document of this name is about; undefined for those about a whole repository. */
+  package(name: string): string | undefined;
+  /** Where it lies as a path: rights to it and patterns are asked for this. */
+  path(name: string): RepoPath;
+  /** Undefined where nothing has the name. `previous` is what was built of an earlier state, to build on. */
+  build(source: DocumentSource, name: string, previous: Doc | undefined): Promise<Doc | undefined>;
+  /** How an upstream is asked for it; undefined where it has none. */
+  fetch?(name: string, remote: RemoteFacts): DocumentFetch | undefined;
+  /** What an upstream's bytes say; throws `invalid` when they are no such document. */
+  parse?(bytes: Buffer, context: { readonly name: string; readonly base: URL; readonly mediaType: string }): Doc;
+  /** In the order of resolution: the first to name a version has it. */
+  merge(docs: readonly Doc[]): Doc;
+  /** Only what lies at paths that are accepted; undefined when nothing is left. */
+  filter(doc: Doc, accepts: (path: RepoPath) => boolean): Doc | undefined;
+}
+
+/** A document as one caller may see it. */
+export interface HeldDocument<Doc = OpaqueDoc> {
+  /**
+   * Names the state: what has the same revision has the same content, whoever asked. Undefined for what was made for
+   * this caller alone, of which nothing may be kept.
+   */
+  readonly revision: string | undefined;
+  readonly modifiedAt: Date;
+  /** Something that belongs into it could not be asked: nobody may keep it for long. */
+  readonly partial: boolean;
+  read(): Promise<Doc>;
+}
+
+/** The one cast that lets formats keep the types of their documents to themselves. */
+export function documentKind<Doc>(kind: DocumentKind<Doc>): DocumentKind<OpaqueDoc> {
+  return kind as unknown as DocumentKind<OpaqueDoc>;
+}

@@ -1,0 +1,60 @@
+/** Rows of files that belong beside a lead file but were not fetched yet. */
+import { joinPath, type RepoPath, type Sha256 } from '../core/ids.ts';
+import type { Db, Tx } from './database.ts';
+
+export interface ExpectedRow {
+  readonly path: RepoPath;
+  readonly size: number;
+  readonly mediaType: string;
+}
+
+export interface NewExpected {
+  readonly name: string;
+  readonly sha256: Sha256;
+  readonly size: number;
+  readonly mediaType: string;
+}
+
+/** Sets what is expected beside a lead file; what was expected before is not any more. */
+export async function setExpected(
+  tx: Tx,
+  lead: { readonly id: number; readonly repoId: number; readonly package: string },
+  files: readonly NewExpected[],
+): Promise<void> {
+  await tx.deleteFrom('expected_file').where('lead_id', '=', lead.id).execute();
+  if (files.length === 0) return;
+  await tx
+    .insertInto('expected_file')
+    .values(
+      files.map(({ name, sha256, size, mediaType }) => ({
+        lead_id: lead.id,
+        repo_id: lead.repoId,
+        package: lead.package,
+        sha256,
+        name,
+        size,
+        media_type: mediaType,
+      })),
+    )
+    .execute();
+}
+
+/** Where files with these bytes belong in a package, beside the lead files that name them. */
+export async function listExpected(
+  db: Db,
+  repoId: number,
+  packageName: string,
+  sha256: Sha256,
+): Promise<ExpectedRow[]> {
+  const rows = await db
+    .selectFrom('expected_file')
+    .innerJoin('node', 'node.id', 'expected_file.lead_id')
+    .select(['node.parent', 'expected_file.name', 'expected_file.size', 'expected_file.media_type'])
+    .where('expected_file.repo_id', '=', repoId)
+    .where('expected_file.package', '=', packageName)
+    .where('expected_file.sha256', '=', sha256)
+    .orderBy('expected_file.lead_id')
+    .limit(1000)
+    .execute();
+  return rows.map((row) => ({ path: joinPath(row.parent, row.name), size: row.size, mediaType: row.media_type }));
+}
