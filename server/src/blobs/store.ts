@@ -126,6 +126,15 @@ export class BlobStore {
     };
   }
 
+  /** The bytes with this name; undefined when they are not stored. */
+  async contentOf(sha256: Sha256): Promise<Content | undefined> {
+    const { database } = this.deps;
+    const blob = await database.read((db) => getBlob(db, sha256));
+    if (!blob) return undefined;
+    const bytes = blob.storeKey === undefined ? await database.read((db) => getInlineBytes(db, sha256)) : undefined;
+    return this.content({ ...blob, bytes });
+  }
+
   /** All checksums of the bytes with this name; undefined when they are not stored or cannot be read. */
   async checksumsOf(sha256: Sha256): Promise<Checksums | undefined> {
     const { database } = this.deps;

@@ -2,6 +2,7 @@
  * Documents: files that are made from what a repository holds, such as indexes. Built in local repositories, parsed
  * from an upstream's bytes in remote ones, merged in virtual ones, and rendered by their format for each caller.
  */
+import type { RenderedBody } from '../lib/rendered.ts';
 import type { RepoPath } from './ids.ts';
 import type { DocumentFetch, RemoteFacts } from './remote.ts';
 import type { PackageVersion } from './repository.ts';
@@ -33,6 +34,8 @@ export interface DocumentKind<Doc> {
   parse?(bytes: Buffer, context: { readonly name: string; readonly base: URL; readonly mediaType: string }): Doc;
   /** In the order of resolution: the first to name a version has it. */
   merge(docs: readonly Doc[]): Doc;
+  /** As a client gets it; `base` is the address of the repository it asked, without a slash at its end. */
+  render(doc: Doc, to: { readonly base: string; readonly path: RepoPath }): RenderedBody;
   /** Only what lies at paths that are accepted; undefined when nothing is left. */
   filter(doc: Doc, accepts: (path: RepoPath) => boolean): Doc | undefined;
 }

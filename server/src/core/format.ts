@@ -1,14 +1,20 @@
 /** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
 import type { DocumentKind, OpaqueDoc } from './document.ts';
-import type { Digest, Properties, RepoPath, Sha256 } from './ids.ts';
+import type { Checksums, Digest, Properties, RepoPath, Sha256 } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
 import type { RemoteRules } from './remote.ts';
-import type { Repository } from './repository.ts';
+import type { Content, Repository } from './repository.ts';
 
 /** How a path reads. Every decision a repository class takes follows from this. */
 export type PathKind =
   | { readonly kind: 'artifact'; readonly mutable: boolean }
-  | { readonly kind: 'document'; readonly document: string }
+  | {
+      readonly kind: 'document';
+      readonly document: string;
+      readonly name: string;
+      /** Whether clients that put it themselves are told that all is well. */
+      readonly puts: 'taken' | 'refused';
+    }
   | { readonly kind: 'checksum'; readonly of: RepoPath; readonly algorithm: 'sha256' | 'sha1' | 'md5' }
   | { readonly kind: 'reserved' };
 
@@ -31,6 +37,27 @@ export interface Placement {
   readonly properties?: Properties;
 }
 
+/** A file that was put at a path, before it is deposited. */
+export interface Incoming {
+  readonly path: RepoPath;
+  readonly content: Content;
+  readonly checksums: Checksums;
+  readonly settings: Repository['settings'];
+}
+
+/** What a format read from the bytes of a file. */
+export interface Ingested {
+  readonly mediaType?: string;
+  /**
+   * Makes it the lead file of a release. Where a release has several files, each has a name of its own within it,
+   * behind the version: `1.0.0/app-1.0.0.tar.gz`.
+   */
+  readonly version?: { readonly package: string; readonly version: string; readonly metadata: unknown };
+  readonly properties?: Properties;
+  /** Why it is kept but stands in no index, in a sentence for people. */
+  readonly unindexed?: string;
+}
+
 export interface Format {
   /** The package types this format serves; the first is its name. */
   readonly packageTypes: readonly string[];
@@ -39,6 +66,11 @@ export interface Format {
   classify(path: RepoPath): PathKind;
   /** Refuses, as `invalid`, a key that its clients could not address. */
   checkKey?(key: string): void;
+  /**
+   * Reads what a file put by plain path is, by ranges and within limits. Throws what the client is told where the file
+   * is not to be kept. Asked again for what a remote repository fetched, where it only adds to what is known.
+   */
+  ingest?(file: Incoming): Promise<Ingested>;
   /** The package whose file lies at the path, where paths tell. */
   packageOf?(path: RepoPath): string | undefined;
   /**

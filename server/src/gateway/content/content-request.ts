@@ -1,10 +1,10 @@
 /** One request of the content plane, once it is known which repository and which path it is about. */
 import type { Authentication } from '../../auth/authenticator.ts';
 import type { Format } from '../../core/format.ts';
-import { joinPath, type RepoPath } from '../../core/ids.ts';
+import { joinPath, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import type { Layout } from '../../core/layouts.ts';
 import type { Reply } from '../../core/protocol.ts';
-import type { Asset, Repository, UploadedBytes } from '../../core/repository.ts';
+import type { Asset, Content, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Turnstile } from '../../lib/turnstile.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
@@ -37,6 +37,8 @@ export interface ContentRequest {
   repositoryOf(key: string): Repository | undefined;
   /** A file with these bytes, in any repository, that the caller may read. */
   findHolder(wanted: WantedBytes): Promise<Asset | undefined>;
+  /** Bytes that are stored under the digest; for those who may have them. */
+  contentOf(sha256: Sha256): Promise<Content | undefined>;
   /** What the caller uploaded in parts, by the token for it. */
   uploaded(token: string): Promise<UploadedBytes | undefined>;
 }

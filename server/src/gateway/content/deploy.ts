@@ -7,6 +7,7 @@ import { claimedChecksums } from './claimed-checksums.ts';
 import type { ContentRequest } from './content-request.ts';
 import { expectedOf, isOn, requireTaken, verified } from './deploy-rules.ts';
 import { deposit, required } from './deposit.ts';
+import { takeDocument } from './documents.ts';
 import { asksToExplode, explode } from './explode.ts';
 import { fileCreated, folderCreated } from './item-created.ts';
 import { propertiesOf } from './matrix.ts';
@@ -22,7 +23,11 @@ export async function put(request: ContentRequest): Promise<Reply> {
   const properties = propertiesOf(plain.parameters);
   if (plain.folder) return putFolder(request, properties);
   const kind = format?.classify(path);
-  if (kind?.kind === 'checksum') return putSidecar(request, kind);
+  if (kind?.kind === 'document') return takeDocument(request, kind);
+  if (kind?.kind === 'checksum') {
+    const of = format?.classify(kind.of);
+    return of?.kind === 'document' ? takeDocument(request, of) : putSidecar(request, kind);
+  }
   if (asksToExplode(request) && !isOn(exchange.request.headers['x-checksum-deploy']))
     return explode(request, properties);
   if (isOn(exchange.request.headers['x-checksum-deploy'])) return deployByChecksum(request, properties);

@@ -3,6 +3,7 @@ import type { Properties } from '../../core/ids.ts';
 import type { Asset, Deposit, Landed, TreeNode, UploadedBytes } from '../../core/repository.ts';
 import type { ContentRequest } from './content-request.ts';
 import { explained } from './deploy-rules.ts';
+import { ingest } from './ingest.ts';
 import { mediaTypeOf } from './media-types.ts';
 import { stampsOf } from './stamps.ts';
 
@@ -15,11 +16,13 @@ export async function deposit(
 ): Promise<TreeNode> {
   const { repo, plain, caller, exchange } = request;
   const { path } = plain;
+  const known = await ingest(request, path, content);
   const stamps = stampsOf(exchange.request.headers, caller.principal);
   const file: Deposit = {
     content,
-    mediaType: mediaTypeOf(path),
-    properties: repo.allows('annotate', path) ? properties : {},
+    mediaType: known.mediaType ?? mediaTypeOf(path),
+    properties: { ...(repo.allows('annotate', path) && properties), ...known.properties },
+    ...(known.version && { package: known.version.package, version: known.version }),
     declared,
     ...(stamps && { stamps }),
   };

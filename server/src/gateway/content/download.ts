@@ -7,6 +7,7 @@ import type { Arriving, Asset } from '../../core/repository.ts';
 import { propertiesXml } from '../../lib/properties-xml.ts';
 import { entryReply } from './archive-entry.ts';
 import { type ContentRequest, encodePath } from './content-request.ts';
+import { documentChecksum, documentReply } from './documents.ts';
 import { asksForLatest, findLatest } from './latest.ts';
 import { folderReply } from './listing.ts';
 import { filtersOf, passes } from './matrix.ts';
@@ -22,9 +23,16 @@ export async function get(request: ContentRequest): Promise<Reply> {
     const asset = await find(request, path, method === 'HEAD' ? 'headers' : 'bytes');
     if (asset) return fileReply(asset, request);
     const kind = format?.classify(path);
+    if (kind?.kind === 'document') {
+      const document = await documentReply(request, kind);
+      if (document) return document;
+    }
     if (kind?.kind === 'checksum') {
-      const of = await find(request, kind.of, 'bytes');
-      const file = of && (await atRest(of));
+      const of = format?.classify(kind.of);
+      const sum = of?.kind === 'document' ? await documentChecksum(request, of, kind.algorithm) : undefined;
+      if (sum) return sum;
+      const found = await find(request, kind.of, 'bytes');
+      const file = found && (await atRest(found));
       if (file) return sidecarReply(method, file, kind.algorithm, await fileReply(file, request));
     }
     const entry = path.includes('!/') ? await entryReply(request) : undefined;

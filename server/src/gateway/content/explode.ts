@@ -8,6 +8,7 @@ import { type ArchiveKind, archiveKindOf, readArchive } from '../../lib/archives
 import { type ArchiveLimits, ArchiveProblem, type ByteSource } from '../../lib/archives/budget.ts';
 import type { ContentRequest } from './content-request.ts';
 import { expectedOf, explained, isOn, requireTaken, verified } from './deploy-rules.ts';
+import { ingest } from './ingest.ts';
 import { mediaTypeOf } from './media-types.ts';
 
 export interface ExplodeLimits extends ArchiveLimits {
@@ -205,16 +206,21 @@ class Unpacking {
     }
   }
 
-  #deposit(files: readonly Unpacked[]): Promise<void> {
+  async #deposit(files: readonly Unpacked[]): Promise<void> {
     const { repo } = this.#request;
-    const deposits = files.map(({ path, landed }): readonly [RepoPath, Deposit] => [
-      path,
-      {
-        content: landed,
-        mediaType: mediaTypeOf(path),
-        properties: repo.allows('annotate', path) ? this.#properties : {},
-      },
-    ]);
+    const deposits: [RepoPath, Deposit][] = [];
+    for (const { path, landed } of files) {
+      const known = await ingest(this.#request, path, landed);
+      deposits.push([
+        path,
+        {
+          content: landed,
+          mediaType: known.mediaType ?? mediaTypeOf(path),
+          properties: { ...(repo.allows('annotate', path) && this.#properties), ...known.properties },
+          ...(known.version && { package: known.version.package, version: known.version }),
+        },
+      ]);
+    }
     const where = files.length === 1 ? (files[0]?.path ?? this.#root) : this.#root;
     return explained(this.#request, where, () => repo.change(where, (tree) => tree.put(new Map(deposits))));
   }

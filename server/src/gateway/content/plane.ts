@@ -2,6 +2,7 @@
 import type { Authentication, Authenticator } from '../../auth/authenticator.ts';
 import type { UploadTokens } from '../../auth/upload-tokens.ts';
 import type { MultipartUploads } from '../../blobs/multipart.ts';
+import type { BlobStore } from '../../blobs/store.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import { clip } from '../../core/ids.ts';
@@ -32,6 +33,7 @@ export interface ContentDeps extends DeletionDeps, RelocateDeps {
   readonly authenticator: Authenticator;
   /** Brought up to date before a request asks for rights. */
   readonly permissions: { readonly isFresh: boolean; refresh(): Promise<void> };
+  readonly blobs: BlobStore;
   readonly multiparts: MultipartUploads;
   readonly uploadTokens: UploadTokens;
   readonly archives: ContentRequest['archives'];
@@ -120,7 +122,7 @@ class ContentCall implements Call {
   }
 
   #contentRequest(caller: Authentication, repo: Repository): ContentRequest {
-    const { archives, folderArchives, formats, repositories, multiparts, uploadTokens } = this.#deps;
+    const { archives, blobs, folderArchives, formats, repositories, multiparts, uploadTokens } = this.#deps;
     const { principal } = caller;
     const { target } = this.#exchange;
     return {
@@ -141,6 +143,7 @@ class ContentCall implements Call {
       },
       deleteItem: (path) => deleteItem(this.#deps, { principal, repo: repo.key, path }),
       relocate: (relocation) => relocate(this.#deps, { ...relocation, principal }),
+      contentOf: (sha256) => blobs.contentOf(sha256),
       repositoryOf: (key) => repositories.get(key, principal),
       findHolder: (wanted) => findHolder(this.#deps, principal, wanted),
     };

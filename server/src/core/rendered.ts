@@ -1,0 +1,81 @@
+/** Documents as clients get them: rendered once for each state and way to reach them, and sent with conditions. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { Rendered, type RenderedBody } from '../lib/rendered.ts';
+import type { HeldDocument, OpaqueDoc } from './document.ts';
+import type { PlainReply } from './protocol.ts';
+
+/** Smaller bodies fit in a packet or two as they are. */
+const COMPRESSED_FROM = 1024;
+const DEFAULT_MAX_BYTES = 128 * 1024 * 1024;
+
+export class RenderedDocuments {
+  readonly #kept = new Map<string, Rendered>();
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor(options: { readonly maxBytes?: number } = {}) {
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  }
+
+  /**
+   * The document as `render` makes it. `variant` names everything besides the document that the bytes depend on, such
+   * as the address under which the client reached it. What was made for one caller alone is not kept.
+   */
+  async of<Doc = OpaqueDoc>(
+    held: HeldDocument,
+    variant: string,
+    render: (doc: Doc) => RenderedBody,
+  ): Promise<Rendered> {
+    const key = held.revision === undefined ? undefined : `${held.revision}\n${variant}`;
+    const kept = key === undefined ? undefined : this.#kept.get(key);
+    if (key !== undefined && kept) {
+      this.#kept.delete(key);
+      this.#kept.set(key, kept);
+      return kept;
+    }
+    const rendered = new Rendered(render((await held.read()) as unknown as Doc));
+    if (key !== undefined) this.#keep(key, rendered);
+    return rendered;
+  }
+
+  #keep(key: string, rendered: Rendered): void {
+    if (rendered.bytes.length > this.#maxBytes / 2 || this.#kept.has(key)) return;
+    this.#kept.set(key, rendered);
+    this.#bytes += rendered.bytes.length;
+    for (const [oldest, { bytes }] of this.#kept) {
+      if (this.#bytes <= this.#maxBytes) return;
+      this.#kept.delete(oldest);
+      this.#bytes -= bytes.length;
+    }
+  }
+}
+
+/** Answers with the rendered document, or that the client has it already. */
+export async function renderedReply(
+  request: { readonly method: string; readonly headers: IncomingHttpHeaders },
+  rendered: Rendered,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<PlainReply> {
+  const tag = `"${rendered.etag}"`;
+  const common = { ETag: tag, Vary: 'Accept, Accept-Encoding', ...headers };
+  if (isSame(request.headers['if-none-match'], rendered.etag)) return { status: 304, headers: common };
+  const asked = rendered.bytes.length >= COMPRESSED_FROM && takesGzip(request.headers['accept-encoding']);
+  return {
+    status: 200,
+    bytes: asked ? await rendered.gzip() : rendered.bytes,
+    headers: { ...common, 'Content-Type': rendered.mediaType, ...(asked && { 'Content-Encoding': 'gzip' }) },
+  };
+}
+
+function isSame(header: string | undefined, etag: string): boolean {
+  if (header === undefined || header.length > 8192) return false;
+  return header.split(',').some((item) => {
+    const tag = item.trim().replace(/^W\//, '').replaceAll('"', '');
+    return tag === '*' || tag === etag;
+  });
+}
+
+function takesGzip(header: string | string[] | undefined): boolean {
+  const text = Array.isArray(header) ? header.join(',') : (header ?? '');
+  return text.split(',').some((item) => /^\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(item));
+}
