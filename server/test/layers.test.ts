@@ -66,6 +66,10 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   { library: /^commander$/, homes: ['cli/', 'main.ts'] },
   { library: /^(yauzl|yazl|tar-stream)$/, homes: ['lib/archives/'] },
   { library: /^undici$/, homes: ['upstream/'] },
+  {
+    library: /^(semver|validate-npm-package-name|@fastify\/busboy|htmlparser2|saxes)($|\/)/,
+    homes: ['formats/', 'lib/', 'core/', 'search/', 'api/'],
+  },
   { library: /^js-yaml$/, homes: ['config/', 'formats/'] },
 ];
 
