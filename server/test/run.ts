@@ -1,6 +1,7 @@
 /**
- * Runs the tests in stages, cheapest first: `node server/test/run.ts`. With the argument `faults` it runs only the
- * crash tests, with many more kills. The last line counts; the exit code is 1 when a test failed or none ran.
+ * Runs the tests in stages, cheapest first: `node server/test/run.ts`. Those that wait for processes most of the time
+ * run side by side. With the argument `faults` it runs only the crash tests, with many more kills. The last line
+ * counts; the exit code is 1 when a test failed or none ran.
  */
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -14,11 +15,12 @@ interface Stage {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const STAGES: readonly Stage[] = [
-  { name: 'unit', files: ['server/src/**/*.test.ts', 'server/test/*.test.ts', 'server/test/support/**/*.test.ts'] },
-  { name: 'contracts', files: ['server/test/contracts/**/*.test.ts'] },
-  { name: 'wire', files: ['server/test/wire/**/*.test.ts'] },
-  { name: 'crash', files: ['server/test/crash/**/*.test.ts'] },
+const CRASH: Stage = { name: 'crash', files: ['server/test/crash/**/*.test.ts'] };
+/** One after the other; those of one line at the same time. */
+const STAGES: readonly (readonly Stage[])[] = [
+  [{ name: 'unit', files: ['server/src/**/*.test.ts', 'server/test/*.test.ts', 'server/test/support/**/*.test.ts'] }],
+  [{ name: 'contracts', files: ['server/test/contracts/**/*.test.ts'] }],
+  [{ name: 'wire', files: ['server/test/wire/**/*.test.ts'] }, CRASH],
 ];
 const MINUTE_MS = 60_000;
 const FAULT_KILLS = '1000';
@@ -27,11 +29,19 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 const faults = process.argv[2] === 'faults';
 const deadline = performance.now() + (faults ? 120 : 45) * MINUTE_MS;
 
+/** What ends the processes of each stage that runs. */
+const groups = new Set<() => void>();
+const endAll = (signal: NodeJS.Signals) => {
+  for (const endGroup of groups) endGroup();
+  process.exit(signal === 'SIGINT' ? 130 : 143);
+};
+process.on('SIGINT', endAll).on('SIGTERM', endAll);
+
 if (process.argv.length > (faults ? 3 : 2)) {
   console.error('Usage: node server/test/run.ts [faults]');
   process.exit(2);
 }
-for (const stage of faults ? STAGES.filter(({ name }) => name === 'crash') : STAGES) await runStage(stage);
+for (const stages of faults ? [[CRASH]] : STAGES) await Promise.all(stages.map(runStage));
 const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
 console.log(`\n${counts.passed} passed, ${counts.failed} failed${skipped}`);
 process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);
@@ -49,16 +59,12 @@ async function runStage({ name, files: patterns }: Stage): Promise<void> {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const endGroup = () => child.pid !== undefined && killGroup(child.pid);
-  const endAll = (signal: NodeJS.Signals) => {
-    endGroup();
-    process.exit(signal === 'SIGINT' ? 130 : 143);
-  };
+  groups.add(endGroup);
   let overrun = false;
   const timer = setTimeout(() => {
     overrun = true;
     endGroup();
   }, deadline - performance.now());
-  process.on('SIGINT', endAll).on('SIGTERM', endAll);
   child.on('message', (message) => {
     const outcome = message as Outcome;
     counts[outcome.result] += 1;
@@ -70,7 +76,7 @@ async function runStage({ name, files: patterns }: Stage): Promise<void> {
   const trouble = await promise;
   report.end();
   clearTimeout(timer);
-  process.off('SIGINT', endAll).off('SIGTERM', endAll);
+  groups.delete(endGroup);
   endGroup();
   if (trouble === undefined) return;
   counts.failed += 1;
