@@ -9,7 +9,7 @@ const requestBarMs = 50;
 const pauseMs = 2;
 const pollMs = 100;
 
-/** How long others wait while a very large folder is moved and deleted; only Entrepot. */
+/** How long others wait while a very large folder is moved, copied and deleted; only Entrepot. */
 export async function measureFolders(ctx: Context): Promise<void> {
   if (ctx.options.subject !== 'entrepot') {
     console.log('  left out: only Entrepot has folders');
@@ -24,8 +24,12 @@ export async function measureFolders(ctx: Context): Promise<void> {
     await target.stop();
     fillFolder(target.dir, files);
     await target.start();
+    // The first request with a password pays for its check, which is slow on purpose.
+    await request(target, 'GET', `/artifactory/api/storage/${repository}/small/file`);
     const move = () => request(target, 'POST', `/artifactory/api/move/${repository}/large?to=/${repository}/moved`);
     await measure(ctx, `move of ${files} files`, move);
+    const copy = () => request(target, 'POST', `/artifactory/api/copy/${repository}/moved?to=/${repository}/copied`);
+    await measure(ctx, `copy of ${files} files`, copy);
     await measure(ctx, `deletion of ${files} files`, async () => {
       await request(target, 'DELETE', `/artifactory/${repository}/moved`);
       while (await isOperating(target)) await new Promise((resolve) => setTimeout(resolve, pollMs));
@@ -68,14 +72,14 @@ async function measure(ctx: Context, label: string, work: () => Promise<unknown>
   }
   await worked;
   const seconds = (performance.now() - startedAt) / 1000;
-  const p99 = percentile(took, 99);
+  const longest = Math.max(...took);
   ctx.report.add({
     measure: 'folders',
-    label: `a request during the ${label}, p99`,
+    label: `the longest request during the ${label}`,
     unit: 'ms',
-    subject: spreadOf([p99]),
-    verdict: { wanted: `≤ ${requestBarMs} ms`, isMet: p99 <= requestBarMs },
-    note: `${took.length} requests, the longest ${Math.max(...took).toFixed(0)} ms; it took ${seconds.toFixed(1)} s`,
+    subject: spreadOf([longest]),
+    verdict: { wanted: `≤ ${requestBarMs} ms`, isMet: longest <= requestBarMs },
+    note: `${took.length} requests, p99 ${percentile(took, 99).toFixed(1)} ms, number ${took.indexOf(longest)} was the longest; it took ${seconds.toFixed(1)} s`,
     errors: [],
   });
 }

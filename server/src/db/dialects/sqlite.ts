@@ -109,8 +109,11 @@ function sqliteDialect(
     async maintain() {
       const { size } = await stat(`${sqlite.location()}-wal`);
       if (size > CHECKPOINT_BYTES) await checkpointer.run('passive');
-      // Everybody waits for this one without blocking the event loop; after a passive one there is little left to do.
-      if (size > RESTART_BYTES) await driver.alone(() => checkpointer.run('restart'));
+      if (size <= RESTART_BYTES) return;
+      // What was written during the first one is most of what this one moves, and little is written meanwhile.
+      await checkpointer.run('passive');
+      // Everybody waits for this one, without blocking the event loop: hardly anything is left for it to do.
+      await driver.alone(() => checkpointer.run('restart'));
     },
     async close() {
       await searches.close();

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
+import { sql } from 'kysely';
+import { isPostgres, type Tx } from '../../../src/db/database.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { TestApp } from '../../support/test-app.ts';
 import { expectStatus, getJson, onEachStorage } from './api-world.ts';
@@ -52,6 +54,38 @@ async function probe(app: TestApp, work: Promise<unknown>): Promise<number[]> {
   return took.sort((a, b) => a - b);
 }
 
+/** A page is a hundred files; some take more than one row with them. */
+const MAX_ROWS = 1000;
+
+/** Counts what each transaction of the server writes from here on; `stop` returns the most that one did. */
+function watchTransactions(app: TestApp): { stop(): number } {
+  const { database } = app.core;
+  const transaction = database.transaction.bind(database);
+  let most = 0;
+  database.transaction = (work, options) =>
+    transaction(async (tx) => {
+      const before = await writtenRows(tx);
+      const result = await work(tx);
+      most = Math.max(most, (await writtenRows(tx)) - before);
+      return result;
+    }, options);
+  return {
+    stop() {
+      database.transaction = transaction;
+      return most;
+    },
+  };
+}
+
+/** How many rows were written so far: by the connection in SQLite, by the transaction in PostgreSQL. */
+async function writtenRows(tx: Tx): Promise<number> {
+  const query = isPostgres(tx)
+    ? sql<{ rows: number }>`select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int as rows
+        from pg_stat_xact_user_tables`
+    : sql<{ rows: number }>`select total_changes() as rows`;
+  return (await query.execute(tx)).rows[0]?.rows ?? 0;
+}
+
 onEachStorage('large folders', (world) => {
   const done = async () => {
     const { app } = world();
@@ -76,6 +110,7 @@ onEachStorage('large folders', (world) => {
         admin.request('POST', `/artifactory/api/${verb}/generic-local/${from}?to=/generic-local/${to}`),
         200,
       );
+    const transactions = watchTransactions(app);
     idle.enable();
     measured['move'] = await probe(app, relocate('move', 'big', 'moved'));
     measured['copy'] = await probe(app, relocate('copy', 'moved/dir', 'copied'));
@@ -89,6 +124,9 @@ onEachStorage('large folders', (world) => {
     };
     measured['delete'] = await probe(app, deletion());
     idle.disable();
+    const most = transactions.stop();
+    assert.ok(most >= 100, 'the transactions of the operations were counted');
+    assert.ok(most <= MAX_ROWS, `one transaction wrote ${most} rows`);
     assert.match(seen, /Deletes "generic-local\/moved" for admin: \d+ items done/);
     for (const [what, times] of Object.entries(measured)) {
       const median = times[Math.floor(times.length / 2)] ?? 0;
