@@ -10,8 +10,8 @@ export type Context = {
   readonly subject: Target;
   readonly baseline: Target;
   readonly report: Report;
-  /** A further server of the subject's kind that stores beside it; removed with the others at the end. */
-  readonly createSubject: (name: string) => Target;
+  /** A further server of the subject's kind that stores beside it, with settings of its own; removed with the others at the end. */
+  readonly createSubject: (name: string, env?: NodeJS.ProcessEnv) => Target;
 };
 
 /** Starts both servers with nothing stored, runs the function and stops them. */

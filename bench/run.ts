@@ -48,14 +48,15 @@ async function main(options: Options): Promise<void> {
     targets.push(target);
     return target;
   };
-  const subjectKind = options.subject === 'entrepot' ? entrepot(options.serverNodeArgs) : dockerRegistry;
+  const subjectKind = (env?: NodeJS.ProcessEnv) =>
+    options.subject === 'entrepot' ? entrepot(options.serverNodeArgs, env) : dockerRegistry;
   const ctx: Context = {
     options,
     pool,
     report,
-    subject: create('subject', subjectKind),
+    subject: create('subject', subjectKind()),
     baseline: create('baseline'),
-    createSubject: (name) => create(name, subjectKind),
+    createSubject: (name, env) => create(name, subjectKind(env)),
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

@@ -3,8 +3,8 @@ import type { Kind } from './target.ts';
 
 const entry = new URL('../../server/src/main.ts', import.meta.url).pathname;
 
-/** Entrepot as an administrator gets it: authentication on, every acknowledged byte synced. */
-export function entrepot(nodeArgs: readonly string[]): Kind {
+/** Entrepot as an administrator gets it, but for the settings: authentication on, every acknowledged byte synced. */
+export function entrepot(nodeArgs: readonly string[], settings: NodeJS.ProcessEnv = {}): Kind {
   const password = randomBytes(12).toString('hex');
   return {
     name: 'entrepot',
@@ -22,6 +22,7 @@ export function entrepot(nodeArgs: readonly string[]): Kind {
         ENTREPOT_HTTP__PORT: String(port),
         ENTREPOT_DATA__DIR: dir,
         ENTREPOT_ADMIN_PASSWORD: password,
+        ...settings,
       },
     }),
   };
