@@ -78,6 +78,9 @@ const AREAS = [
   ['jfconnect', 'api'],
 ];
 
+/** Some clients look for the identity service below the address they were given, not beside it. */
+const IDENTITY_BELOW = 'artifactory/access/api/';
+
 export class Api {
   readonly #deps: ApiDeps;
   readonly #table: RouteTable<Route>;
@@ -100,7 +103,11 @@ export class Api {
   begin(exchange: Exchange): Call | undefined {
     const { decoded } = exchange.target;
     const segments = decoded.at(-1) === '' ? decoded.slice(0, -1) : decoded;
-    const match = this.#table.match(exchange.request.method ?? '', segments.join('/'));
+    const method = exchange.request.method ?? '';
+    const path = segments.join('/');
+    const match =
+      this.#table.match(method, path) ??
+      (path.startsWith(IDENTITY_BELOW) ? this.#table.match(method, path.slice('artifactory/'.length)) : undefined);
     if (!match && !AREAS.some(([context, api]) => segments[0] === context && segments[1] === api)) return undefined;
     return this.#take(exchange, match);
   }
@@ -110,7 +117,7 @@ export class Api {
     const found = match && 'route' in match ? match.route : undefined;
     return {
       run: () => this.#run(exchange, match),
-      fail: (error, status) => failure(error, status, found?.renderFailure ?? rendererOf(exchange.target.decoded[0])),
+      fail: (error, status) => failure(error, status, found?.renderFailure ?? rendererOf(exchange.target.decoded)),
     };
   }
 
@@ -208,13 +215,14 @@ function failure(error: AppError, status: number, render: (error: AppError, stat
   };
 }
 
-function rendererOf(context: string | undefined): (error: AppError, status: number) => unknown {
+function rendererOf([context, below]: readonly string[]): (error: AppError, status: number) => unknown {
+  const isIdentity = context === 'access' || (context === 'artifactory' && below === 'access');
   return (error, status) => ({
     errors: [
       {
         status,
         // The identity service names its errors besides.
-        ...(context === 'access' && { code: NAMES[status] ?? error.code.toUpperCase() }),
+        ...(isIdentity && { code: NAMES[status] ?? error.code.toUpperCase() }),
         message: error.message,
       },
     ],

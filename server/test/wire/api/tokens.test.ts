@@ -37,6 +37,21 @@ onEachStorage('tokens', (world) => {
     assert.equal(Number(found['expiry']) - Number(found['issued_at']), 600);
   });
 
+  test('are made, shown and revoked below the address of artifacts as well', async () => {
+    const { app, ann } = world();
+    const below = `/artifactory${ALL}`;
+    const created = (await expectStatus(sendJson(ann, 'POST', below, {}), 200)).json() as Created;
+    const found = (await getJson(ann, `${below}/${created.token_id}`)) as Record<string, unknown>;
+    assert.match(String(found['subject']), /\/users\/ann$/);
+    const refused = await app.anonymous.request('GET', below);
+    assert.equal(refused.status, 401);
+    assert.deepEqual(refused.json(), (await app.anonymous.request('GET', ALL)).json());
+    await expectStatus(ann.request('DELETE', `${below}/${created.token_id}`), 200);
+    assert.equal(await whoIs(created.access_token), 401);
+    // Only what the identity service has is taken from a repository that may have this name.
+    assert.equal((await app.admin.request('GET', '/artifactory/access/api/other.txt')).status, 404);
+  });
+
   test('are made from a form as well', async () => {
     const answer = await world().ann.request('POST', ALL, {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
