@@ -20,7 +20,15 @@ import {
 } from '../db/repositories.ts';
 import { createSetting, getSetting } from '../db/settings.ts';
 import type { EventLog } from '../events/event-log.ts';
-import { type Candidate, type CheckContext, checkCandidate, namesOf, parseClass, parsePackageType } from './checks.ts';
+import {
+  type Candidate,
+  type CheckContext,
+  checkCandidate,
+  namesOf,
+  parseClass,
+  parsePackageType,
+  servedSettings,
+} from './checks.ts';
 import type { RepositoryDirectory } from './directory.ts';
 import type { ReadOnly } from './read-only.ts';
 import { describeChanges, parseSettings, type Settings, sealSettings } from './settings.ts';
@@ -144,7 +152,7 @@ export class Administration {
       for (const { key, settings } of updates) {
         const before = rows.get(key) as StoredRow;
         requireSame(before, settings);
-        const given = parseSettings(before.rclass, settings);
+        const given = servedSettings(before.packageType, parseSettings(before.rclass, settings));
         const after = {
           ...before,
           config: { ...before.config, ...sealSettings(secrets, key, given, before.config) },
@@ -182,7 +190,8 @@ export class Administration {
     const rclass = parseClass(request.rclass);
     const packageType = parsePackageType(request.packageType, rclass);
     this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(packageType))?.checkKey?.(key);
-    const config = sealSettings(this.#deps.secrets, key, parseSettings(rclass, request.config ?? {}), {});
+    const given = servedSettings(packageType, parseSettings(rclass, request.config ?? {}));
+    const config = sealSettings(this.#deps.secrets, key, given, {});
     return { key, rclass, packageType, config };
   }
 

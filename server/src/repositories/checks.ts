@@ -47,6 +47,15 @@ export function parsePackageType(text: string, rclass: RepositoryClass): string 
   return found.name;
 }
 
+/**
+ * The settings as they can be served. Clients ask for the first version of Docker's protocol without meaning it:
+ * images are served by the second only, which is what is kept and answered.
+ */
+export function servedSettings(packageType: string, settings: Settings): Settings {
+  if (settings['dockerApiVersion'] !== 'V1' || !FETCHED_BY_DIGEST.has(packageType)) return settings;
+  return { ...settings, dockerApiVersion: 'V2' };
+}
+
 /** Refuses, as `invalid`, a configuration that contradicts itself or what is there. */
 export function checkCandidate(candidate: Candidate, before: Candidate | undefined, context: CheckContext): void {
   const { config, rclass } = candidate;
@@ -55,7 +64,6 @@ export function checkCandidate(candidate: Candidate, before: Candidate | undefin
   checkLayout(config, context.layouts);
   checkProject(candidate, before);
   checkKeyPairs(config);
-  checkDocker(candidate);
   if (rclass === 'remote') checkRemote(candidate, context);
   if (rclass === 'virtual') checkVirtual(candidate, context);
   if (rclass === 'federated') checkFederated(config);
@@ -91,13 +99,6 @@ function checkKeyPairs(config: Settings): void {
   const [primary, secondary] = [textOf(config['primaryKeyPairRef']), textOf(config['secondaryKeyPairRef'])];
   if (primary !== '' && primary === secondary) {
     throw new AppError('invalid', `The key pair "${clip(primary)}" cannot be the primary and the secondary at once.`);
-  }
-}
-
-/** Some clients send the first version for every repository; where it means something it would not be served. */
-function checkDocker({ packageType, config }: Candidate): void {
-  if (config['dockerApiVersion'] === 'V1' && FETCHED_BY_DIGEST.has(packageType)) {
-    throw new AppError('invalid', 'Images are served by version 2 of the API only: set "dockerApiVersion" to "V2".');
   }
 }
 

@@ -140,7 +140,9 @@ const HOLDING: readonly SettingField[] = [
   count('maxUniqueTags', 'LF', 0, { effect: 'the tags pushed longest ago are removed after a push; 0 keeps all' }),
   choice('snapshotVersionBehavior', 'LF', 'unique', ['non-unique', 'deployer']),
   flag('suppressPomConsistencyChecks', 'LRF', among(['maven'], false, true)),
-  choice('dockerApiVersion', 'LRVF', 'V2', ['V1']),
+  choice('dockerApiVersion', 'LRVF', 'V2', ['V1'], {
+    effect: 'images are served by `V2`, which is kept for them in any case',
+  }),
   flag('blockPushingSchema1', 'LRF', true),
   count('dockerTagRetention', 'LF', 1),
   text('dockerProjectId', 'LRF'),

@@ -103,7 +103,6 @@ onEachStorage('classes of repositories', (world) => {
       { rclass: 'local', repoLayoutRef: 'no-such-layout' },
       { rclass: 'local', projectKey: 'other' },
       { rclass: 'local', projectKey: 'Not A Key' },
-      { rclass: 'local', packageType: 'docker', dockerApiVersion: 'V1' },
       { rclass: 'local', dockerApiVersion: 'V3' },
       { rclass: 'virtual', packageType: 'cargo' },
       { rclass: 'local', packageType: 'vcs' },
@@ -124,6 +123,10 @@ onEachStorage('classes of repositories', (world) => {
     await make(app, 'old-client', { rclass: 'local', dockerApiVersion: 'V1' });
     const old = (await getJson(app.admin, `${ALL}/old-client`)) as Record<string, unknown>;
     assert.equal(old['dockerApiVersion'], 'V1');
+    await make(app, 'old-images', { rclass: 'local', packageType: 'docker', dockerApiVersion: 'V1' });
+    await change(app, 'old-images', { dockerApiVersion: 'V1', description: 'still' });
+    const images = (await getJson(app.admin, `${ALL}/old-images`)) as Record<string, unknown>;
+    assert.deepEqual([images['dockerApiVersion'], images['description']], ['V2', 'still']);
     await make(app, 'apps-odd', { rclass: 'local', projectKey: 'apps' });
     await change(app, 'apps-odd', { key: 'renamed' }, 400);
   });
