@@ -94,6 +94,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     buildOrders: background.buildOrders,
     relocateFile: relocateFileOf(core),
     enqueueAssembly: background.enqueueAssembly,
+    reindexArchives: background.reindexArchives,
     ...background.ofTree,
     anonymousAccess: config.security.anonymousAccess,
     hideUnauthorized: config.security.hideUnauthorized,

@@ -11,7 +11,7 @@ import { Worker } from './jobs/worker.ts';
 import { assemblyJob } from './repositories/assembly-job.ts';
 import { sweepOnce } from './repositories/reclaim.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
-import { archiveJob } from './search/archive-index.ts';
+import { archiveJob, archiveReindexJob } from './search/archive-index.ts';
 import type { Core, Log } from './state.ts';
 
 const NO_PAYLOAD = z.strictObject({});
@@ -65,6 +65,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
   const ofBuilds = buildJobs(core);
   const assembling = assemblyJob(core.multiparts, proceed);
   const ofTree = treeJobs(core.operations, { retentionDays: config.trash.retentionDays, proceed });
+  const reindexing = archiveReindexJob(core);
   const queue = new Queue([
     sweepJob,
     upkeepJob,
@@ -75,6 +76,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
     assembling as JobDefinition<unknown>,
     core.retention.job as JobDefinition<unknown>,
     archiveJob(core),
+    reindexing as JobDefinition<unknown>,
   ]);
   core.retention.start(queue);
   ofTree.attach(queue);
@@ -110,6 +112,9 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
     buildOrders: ordersOf({ database, queue }, ofBuilds),
     /** Has the parts of an upload put together. */
     enqueueAssembly: (tx: Tx, id: string) => queue.enqueue(tx, assembling, { id }),
+    /** Has the archives at and below a path read once more. */
+    reindexArchives: (repo: string, path: string) =>
+      database.transaction((tx) => queue.enqueue(tx, reindexing, { repo, path })),
     ofTree,
     async stop() {
       clearInterval(timer);

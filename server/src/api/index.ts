@@ -7,6 +7,7 @@ import type { Call, Exchange } from '../http/exchange.ts';
 import { type RouteMatch, RouteTable } from '../lib/route-table.ts';
 import type { ClientCertificates } from '../repositories/certificates.ts';
 import { type ArchiveDownloadDeps, archiveDownloadRoutes } from './archive-download.ts';
+import { type ArchiveIndexApiDeps, archiveIndexRoutes } from './archive-index.ts';
 import { type AuditDeps, auditRoutes } from './audit.ts';
 import { type BuildArchiveDeps, buildArchiveRoutes } from './build-archive.ts';
 import { type BuildPromotionDeps, buildPromotionRoutes } from './build-promotion.ts';
@@ -63,7 +64,8 @@ export type ApiDeps = SystemDeps &
   BuildArchiveDeps &
   EncryptedPasswordDeps &
   UploadRouteDeps &
-  ArchiveDownloadDeps & {
+  ArchiveDownloadDeps &
+  ArchiveIndexApiDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
     readonly anonymousAccess: boolean;
@@ -193,6 +195,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...encryptedPasswordRoutes(deps),
     ...uploadRoutes(deps),
     ...archiveDownloadRoutes(deps),
+    ...archiveIndexRoutes(deps),
   ];
 }
 

@@ -20,12 +20,16 @@ import { type ArchiveLimits, ArchiveProblem } from '../lib/archives/budget.ts';
 
 export interface ArchiveIndexDeps {
   readonly database: Database;
-  readonly repositories: { get(key: string, principal: Principal): Pick<Repository, 'get'> | undefined };
+  readonly repositories: {
+    get(key: string, principal: Principal): Pick<Repository, 'get' | 'descendants'> | undefined;
+  };
   readonly config: { readonly archives: ArchiveLimits };
 }
 
-const payload = z.strictObject({ repo: z.string(), path: z.string() });
+/** `again`: whatever is known of it already. */
+const payload = z.strictObject({ repo: z.string(), path: z.string(), again: z.boolean().optional() });
 const JOB = 'index-archive';
+const PAGE = 200;
 const BATCH = 500;
 /** Longer names than paths can have are not looked for. */
 const MAX_NAME = 2048;
@@ -61,14 +65,61 @@ export function archiveJob(deps: ArchiveIndexDeps): JobDefinition<unknown> {
     maxAttempts: 5,
     leaseMs: 60_000,
     dedupe: ({ repo, path }) => `${repo}/${path}`,
-    async run({ repo, path }, context) {
+    async run({ repo, path, again }, context) {
       const asset = await deps.repositories.get(repo, SYSTEM)?.get(path as RepoPath);
-      if (asset && !(await deps.database.read((db) => isArchiveIndexed(db, asset.sha256)))) {
+      if (asset && (again || !(await deps.database.read((db) => isArchiveIndexed(db, asset.sha256))))) {
         await indexArchive(deps, asset, context);
       }
     },
   };
   return job as JobDefinition<unknown>;
+}
+
+/** Has the archive at a path, or all below it, read once more; cut, it begins anew, and no archive is read twice for it. */
+export function archiveReindexJob(deps: ArchiveIndexDeps): JobDefinition<{ repo: string; path: string }> {
+  return {
+    name: 'reindex-archives',
+    payload: z.strictObject({ repo: z.string(), path: z.string() }),
+    maxAttempts: 5,
+    leaseMs: 60_000,
+    dedupe: ({ repo, path }) => `${repo}/${path}`,
+    async run({ repo, path }, context) {
+      const opened = deps.repositories.get(repo, SYSTEM);
+      if (!opened) return;
+      const top = path === '' ? undefined : await opened.get(path as RepoPath);
+      if (top) return await enqueueAgain(deps, repo, [top.path]);
+      for (let after: RepoPath | undefined; ; ) {
+        context.signal.throwIfAborted();
+        await context.heartbeat();
+        const page = await opened.descendants(path as RepoPath, { limit: PAGE, ...(after !== undefined && { after }) });
+        const files = page.found.filter(({ folder }) => !folder);
+        await enqueueAgain(
+          deps,
+          repo,
+          files.map((file) => file.path),
+        );
+        after = page.next;
+        if (after === undefined) return;
+      }
+    },
+  };
+}
+
+async function enqueueAgain({ database }: ArchiveIndexDeps, repo: string, paths: readonly RepoPath[]): Promise<void> {
+  const archives = paths.filter((path) => archiveKindOf(path) === 'zip');
+  if (archives.length === 0) return;
+  await database.transaction(async (tx) => {
+    for (const path of archives) {
+      await insertJob(tx, {
+        name: JOB,
+        payload: JSON.stringify({ repo, path, again: true }),
+        // One that waits for the first time may find nothing to do.
+        dedupeKey: `again ${repo}/${path}`,
+        priority: PRIORITY,
+        runAt: undefined,
+      });
+    }
+  });
 }
 
 async function indexArchive({ database, config }: ArchiveIndexDeps, asset: Asset, context: JobContext): Promise<void> {

@@ -47,6 +47,32 @@ onEachStorage('the index of archives', (world) => {
     assert.deepEqual(await holders('{"archive.entry.name":"a"}'), []);
   });
 
+  test('is made anew for a file, a folder and a repository when an administrator asks', async () => {
+    const { app, ann } = world();
+    await put('again/x/deep.jar', await zipOf({ 'Deep.class': 'y' }));
+    await put('again/top.jar', await zipOf({ 'Top.class': 'y' }));
+    const deep = '{"archive.entry.name":"Deep.class"}';
+    const top = '{"archive.entry.name":"Top.class"}';
+    const known = async () => [...(await holders(deep)), ...(await holders(top))];
+    await eventually(async () => assert.deepEqual(await known(), ['deep.jar', 'top.jar']));
+    const forget = () => app.core.database.transaction((tx) => tx.deleteFrom('archive_entry').execute());
+    const ask = (path: string) => app.admin.request('POST', `/artifactory/api/archiveIndex/${path}`);
+    for (const [path, expected] of [
+      ['generic-local/again/top.jar', ['top.jar']],
+      ['generic-local/again/x', ['deep.jar']],
+      ['generic-local', ['deep.jar', 'top.jar']],
+    ] as const) {
+      await forget();
+      assert.deepEqual(await known(), []);
+      assert.equal((await ask(path)).status, 202);
+      await eventually(async () => assert.deepEqual(await known(), expected));
+    }
+    assert.equal((await ask('generic-local/none')).status, 404);
+    assert.equal((await ask('no-such-repository')).status, 404);
+    const refused = await ann.request('POST', '/artifactory/api/archiveIndex/generic-local');
+    assert.equal(refused.status, 403);
+  });
+
   test('says of broken and hostile archives why it knows nothing of them', async () => {
     const good = await zipOf({ 'in/side.txt': 'x'.repeat(1000) });
     await put('h/cut.jar', good.subarray(0, good.length - 30));
