@@ -64,7 +64,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
   };
   const ofBuilds = buildJobs(core);
   const assembling = assemblyJob(core.multiparts, proceed);
-  const ofTree = treeJobs(core.operations, { retentionDays: config.trash.retentionDays, proceed });
+  const ofTree = treeJobs(core.operations, { trash: core.trash, proceed });
   const reindexing = archiveReindexJob(core);
   const queue = new Queue([
     sweepJob,

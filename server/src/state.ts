@@ -35,6 +35,7 @@ import { TreeOperations } from './repositories/operations.ts';
 import { ReadOnly } from './repositories/read-only.ts';
 import { Retention } from './repositories/retention.ts';
 import { SystemConfiguration } from './repositories/system-configuration.ts';
+import { trashcanOf, trashSettings } from './repositories/trash-settings.ts';
 import { Veils } from './repositories/veils.ts';
 import { Searches } from './search/searches.ts';
 
@@ -96,7 +97,10 @@ export async function openCore(config: Config, log: Log) {
   const configuration = new SystemConfiguration({
     database,
     events,
-    defaults: { folderDownloadConfig: folderDownloadOf(config.archives.download) },
+    defaults: {
+      folderDownloadConfig: folderDownloadOf(config.archives.download),
+      trashcanConfig: trashcanOf(config.trash),
+    },
   });
   const readOnly = new ReadOnly({ database, events });
   const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
@@ -184,7 +188,7 @@ export async function openCore(config: Config, log: Log) {
     veils,
     operations,
     downloads,
-    trash: config.trash,
+    trash: trashSettings(configuration),
     async close() {
       await downloads.flush();
       await passwords.stop();

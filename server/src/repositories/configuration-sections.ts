@@ -152,6 +152,7 @@ const SECTIONS: readonly ConfigurationSection[] = [
       retentionPeriodDays: count.optional(),
     }),
     fallback: { enabled: true, allowPermDeletes: false, retentionPeriodDays: 14 },
+    effect: 'whether what is deleted is kept and for how many days, before what the configuration file says',
   },
 ];
 

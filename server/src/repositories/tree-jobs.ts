@@ -5,6 +5,7 @@ import type { Queue } from '../jobs/queue.ts';
 import type { TreeOperations } from './operations.ts';
 import { pruneEmptyFolders } from './prune.ts';
 import { cleanTrash } from './trash.ts';
+import type { TrashSettings } from './trash-settings.ts';
 
 export interface TreeJobs {
   readonly jobs: readonly JobDefinition<unknown>[];
@@ -22,7 +23,7 @@ const CLEAN_TRASH_MS = 60 * 60_000;
 
 export function treeJobs(
   operations: TreeOperations,
-  options: { readonly retentionDays: number; proceed(context: JobContext): () => Promise<void> },
+  options: { readonly trash: TrashSettings; proceed(context: JobContext): () => Promise<void> },
 ): TreeJobs {
   const { database } = operations.deps;
   const prune: JobDefinition<object> = {
@@ -44,7 +45,7 @@ export function treeJobs(
     dedupe: ({ before }) => (before === undefined ? 'clean-trash' : `empty-trash ${before}`),
     run: ({ before }, context) =>
       cleanTrash(operations, {
-        retentionDays: options.retentionDays,
+        retentionDays: options.trash.retentionDays,
         ...(before !== undefined && { before }),
         proceed: options.proceed(context),
       }),

@@ -8,6 +8,7 @@ import { createUser, expectAdminOnly, expectStatus, getJson, grant, onEachStorag
 
 const STORAGE = '/artifactory/api/storage';
 const TRASH = '/artifactory/api/trash';
+const CONFIGURATION = '/artifactory/api/system/configuration';
 
 const SWEEPING = {
   ENTREPOT_SWEEP__INTERVAL_MS: '50',
@@ -192,6 +193,25 @@ onEachStorage(
       await cleanTrash(core.operations, { retentionDays: 14, proceed: async () => undefined });
       await expectStatus(info('auto-trashcan/generic-local/aged/old/f'), 404);
       await expectStatus(info('auto-trashcan/generic-local/aged/old/newer'), 200);
+    });
+
+    test('keeps what an administrator says, for as long as they say, from the next deletion on', async () => {
+      const { core } = world().app;
+      const configure = async (text: string) => {
+        const headers = { 'content-type': 'application/yaml' };
+        await expectStatus(admin().request('PATCH', CONFIGURATION, { headers, body: text }), 200);
+      };
+      await put('generic-local/switched/first');
+      await put('generic-local/switched/second');
+      await configure('trashcanConfig: {enabled: false}');
+      await expectStatus(remove('generic-local/switched/first'), 204);
+      await expectStatus(info('auto-trashcan/generic-local/switched/first'), 404);
+      await configure('trashcanConfig: {enabled: true, retentionPeriodDays: 2}');
+      await expectStatus(remove('generic-local/switched/second'), 204);
+      await expectStatus(info('auto-trashcan/generic-local/switched/second'), 200);
+      assert.deepEqual({ ...core.trash }, { enabled: true, retentionDays: 2 });
+      await configure('trashcanConfig: ~');
+      assert.deepEqual({ ...core.trash }, { enabled: true, retentionDays: 14 });
     });
 
     test('is out of sight from the moment of the answer, however much there is, and free for what comes next', async () => {
