@@ -8,6 +8,7 @@ import { secret } from './fields.ts';
 import { httpSection } from './http.ts';
 import { jobsSection } from './jobs.ts';
 import { logSection } from './log.ts';
+import { remotesSection } from './remotes.ts';
 import { searchSection } from './search.ts';
 import { securitySection } from './security.ts';
 import { storageSection } from './storage.ts';
@@ -26,6 +27,7 @@ export const SECTIONS = {
   sweep: sweepSection.prefault({}).describe('Removing bytes that nothing names any more.'),
   trash: trashSection.prefault({}).describe('What becomes of what is deleted.'),
   docker: dockerSection.prefault({}).describe('Docker and OCI registries.'),
+  remotes: remotesSection.prefault({}).describe('What remote repositories may ask for outside.'),
   security: securitySection.prefault({}).describe('Who gets in.'),
   search: searchSection.prefault({}).describe('Searches, and what is kept for them.'),
   jobs: jobsSection.prefault({}).describe('Background work.'),
