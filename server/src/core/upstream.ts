@@ -37,6 +37,15 @@ export interface Upstream {
   request(request: UpstreamRequest): Promise<UpstreamAnswer>;
   /** Why nothing is asked at present, where that is so: it is assumed offline, or has asked for time. */
   readonly pause: UpstreamPause | undefined;
+  /** How often the upstream said that it may still be asked. */
+  readonly budget?: UpstreamBudget | undefined;
+}
+
+export interface UpstreamBudget {
+  readonly limit: number | undefined;
+  readonly remaining: number;
+  readonly windowSeconds: number | undefined;
+  readonly seenAt: Date;
 }
 
 export interface UpstreamPause {
