@@ -29,7 +29,7 @@ const TRAVELLING: ReadonlySet<string> = new Set([
 export function nextHop(hop: Hop, status: number, headers: IncomingHttpHeaders): Hop | undefined {
   const { location } = headers;
   if (!REDIRECTS.has(status) || location === undefined) return undefined;
-  const url = URL.parse(location, hop.url);
+  const url = URL.parse(decodedField(location), hop.url);
   if (!url) throw refusal(`Host "${hop.url.host}" redirects to what is no address.`);
   url.username = '';
   url.password = '';
@@ -37,6 +37,11 @@ export function nextHop(hop: Hop, status: number, headers: IncomingHttpHeaders):
   checkScheme(hop.url, url);
   const becomesGet = hop.method === 'POST' && status < 307;
   return becomesGet ? { method: 'GET', url } : { ...hop, url };
+}
+
+/** The text of a field: bytes beyond ASCII are UTF-8 in practice (RFC 9110, section 5.5, leaves them open). */
+export function decodedField(field: string): string {
+  return /[\u0080-\u00ff]/.test(field) ? Buffer.from(field, 'latin1').toString('utf8') : field;
 }
 
 /** Refuses to go from https to http, and to schemes of which neither is one. */

@@ -5,6 +5,7 @@ import { Lru } from '../lib/lru.ts';
 import { singleflight } from '../lib/singleflight.ts';
 import type { Challenge } from './challenges.ts';
 import { basicAuthorization, type Credentials } from './credentials.ts';
+import { decodedField } from './redirects.ts';
 
 /** Where a token comes from and what it is for. */
 export interface TokenRequest {
@@ -134,7 +135,7 @@ export class Tokens {
  * not have credentials and tokens travel in the clear.
  */
 export function realmOf(challenge: Challenge, challenger: URL): URL {
-  const realm = URL.parse(challenge.parameters['realm'] ?? '');
+  const realm = URL.parse(decodedField(challenge.parameters['realm'] ?? ''));
   if (!realm || (realm.protocol !== 'https:' && realm.protocol !== challenger.protocol)) {
     const message = `Host "${challenger.host}" wants a token from an address that is not asked; it must be an https one.`;
     throw new UpstreamFailure('refused', message);
