@@ -34,7 +34,7 @@ function describe(code: string, hasAnswered: boolean): [UpstreamTrouble, string]
   if (CUT_CODES.has(code)) {
     return ['broken', hasAnswered ? 'broke off its answer' : 'closed the connection without an answer'];
   }
-  return ['broken', `sent what is no HTTP answer (${code})`];
+  return ['broken', 'sent what is no HTTP answer'];
 }
 
 function codeOf(error: unknown): string {

@@ -37,6 +37,7 @@ export interface TransportOptions extends DiallingOptions {
 }
 
 const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_HEADERS = 1000;
 const KEEP_ALIVE_MS = 15_000;
 const BODY_BUFFER_BYTES = 256 * 1024;
 
@@ -185,6 +186,10 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
       this.#stop(
         new UpstreamFailure('broken', `Host "${host}" answered with the status ${status}, which does not exist.`),
       );
+      return;
+    }
+    if (Object.values(headers).flat().length > MAX_HEADERS) {
+      this.#stop(new UpstreamFailure('broken', `Host "${host}" sent more headers than are read.`));
       return;
     }
     if (status === 407) {
