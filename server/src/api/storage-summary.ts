@@ -1,10 +1,11 @@
 /** How much is stored: counted in the background, a piece at a time, and answered from the last count. */
 import { statfs } from 'node:fs/promises';
+import { cacheKeyOf } from '../core/cache-keys.ts';
 import type { Reply } from '../core/protocol.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { Database } from '../db/database.ts';
 import { countBlobs, countNodes } from '../db/node-listings.ts';
-import { listRepositories } from '../db/repositories.ts';
+import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
 import { displayPackageType } from './repository-settings.ts';
 import { READ, type Route, route } from './route.ts';
 
@@ -141,8 +142,9 @@ async function render(deps: StorageSummaryDeps, count: Count) {
     fileStoreSummary: await renderFileStore(deps, count),
     repositoriesSummaryList: [
       ...counts.map(({ row, count }) => ({
-        repoKey: row.key,
-        repoType: row.key === TRASH_KEY ? 'NA' : row.rclass.toUpperCase(),
+        // What a remote repository uses is what it holds.
+        repoKey: row.rclass === 'remote' ? cacheKeyOf(row.key) : row.key,
+        repoType: typeOf(row),
         ...renderCount(count),
         packageType: row.key === TRASH_KEY ? 'NA' : displayPackageType(row.packageType),
         projectKey: 'default',
@@ -151,6 +153,11 @@ async function render(deps: StorageSummaryDeps, count: Count) {
       { repoKey: 'TOTAL', repoType: 'NA', ...renderCount(total) },
     ],
   };
+}
+
+function typeOf({ key, rclass }: RepositoryRow): string {
+  if (key === TRASH_KEY) return 'NA';
+  return rclass === 'remote' ? 'CACHE' : rclass.toUpperCase();
 }
 
 function renderCount({ folders, files, sizeBytes }: RepositoryCount) {

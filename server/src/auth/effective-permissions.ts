@@ -1,5 +1,6 @@
 /** Who may do what at one path, by the permission targets that reach it. */
 import { compileAntPattern } from '../core/ant-pattern.ts';
+import { cacheKeyOf, remoteKeyOf } from '../core/cache-keys.ts';
 import type { RepoKey, RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action } from '../core/principal.ts';
 import type { Db } from '../db/database.ts';
@@ -14,6 +15,7 @@ export interface EffectivePermissions {
 }
 
 export interface PermissionPlace {
+  /** Of what a remote repository holds: that of its cache. */
   readonly repo: RepoKey;
   readonly rclass: RepositoryClass;
   readonly path: RepoPath;
@@ -21,7 +23,10 @@ export interface PermissionPlace {
 
 /** Users and groups by name with what targets grant them there; administrators need no grant and are not listed. */
 export async function listEffectivePermissions(db: Db, place: PermissionPlace): Promise<EffectivePermissions> {
-  const words = ['ANY', place.rclass === 'remote' ? 'ANY REMOTE' : 'ANY LOCAL', place.repo as string];
+  const words: string[] =
+    place.rclass === 'remote'
+      ? ['ANY', 'ANY REMOTE', place.repo, remoteKeyOf(place.repo) ?? cacheKeyOf(place.repo)]
+      : ['ANY', 'ANY LOCAL', place.repo];
   const subjects = { user: new Map<string, Set<Action>>(), group: new Map<string, Set<Action>>() };
   for (const target of await listPermissionTargets(db)) {
     const reaches =

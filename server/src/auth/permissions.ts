@@ -1,6 +1,7 @@
 /** Permission targets compiled into an index: whether somebody may do something at a path is a pure question to it. */
 
 import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
+import { cacheKeyOf, remoteKeyOf } from '../core/cache-keys.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, joinPath, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action, nameOf, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
@@ -100,7 +101,7 @@ export class CompiledPermissions implements Permissions {
   allows(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): boolean {
     const bit = BIT[action];
     if (principal.kind === 'user') {
-      if (principal.scope && !scopeCovers(principal.scope, bit, repo, path)) return false;
+      if (principal.scope && !scopeCovers(principal.scope, bit, this.#namesOf(repo), path)) return false;
       if (principal.admin) return true;
     }
     const rights = this.#rightsOf(principal, repo);
@@ -116,7 +117,7 @@ export class CompiledPermissions implements Permissions {
     const bit = BIT[action];
     const steps: string[] = [];
     if (principal.kind === 'user') {
-      if (principal.scope && !scopeCovers(principal.scope, bit, repo, path)) {
+      if (principal.scope && !scopeCovers(principal.scope, bit, this.#namesOf(repo), path)) {
         return [`The scope of the token does not cover ${action} at "${joinPath(repo, path)}".`];
       }
       if (principal.admin) return [`"${who}" is an administrator and may do everything.`];
@@ -147,7 +148,7 @@ export class CompiledPermissions implements Permissions {
    */
   mayList(principal: Principal, repo: RepoKey, folder: RepoPath): boolean {
     if (principal.kind === 'user') {
-      if (principal.scope && !scopeReaches(principal.scope, BIT.read, repo, folder)) return false;
+      if (principal.scope && !scopeReaches(principal.scope, BIT.read, this.#namesOf(repo), folder)) return false;
       if (principal.admin) return true;
     }
     const rights = this.#rightsOf(principal, repo);
@@ -165,7 +166,8 @@ export class CompiledPermissions implements Permissions {
     const bit = BIT[action];
     if (principal.kind === 'user') {
       const { scope } = principal;
-      if (scope && !scopeEntries(scope, bit, repo).some((e) => e.paths.some((p) => p.coversBelow('')))) return false;
+      const entries = scope && scopeEntries(scope, bit, this.#namesOf(repo));
+      if (entries && !entries.some((e) => e.paths.some((p) => p.coversBelow('')))) return false;
       if (principal.admin) return true;
     }
     return (this.#rightsOf(principal, repo).everywhere & bit) !== 0;
@@ -174,7 +176,8 @@ export class CompiledPermissions implements Permissions {
   /** Whether the action is allowed at some path of the repository: what decides if it is shown in a list. */
   mayAnywhere(principal: Principal, action: Action, repo: RepoKey): boolean {
     if (principal.kind === 'user') {
-      if (principal.scope && !scopeReaches(principal.scope, BIT[action], repo, '' as RepoPath)) return false;
+      if (principal.scope && !scopeReaches(principal.scope, BIT[action], this.#namesOf(repo), '' as RepoPath))
+        return false;
       if (principal.admin) return true;
     }
     const rights = this.#rightsOf(principal, repo);
@@ -187,7 +190,8 @@ export class CompiledPermissions implements Permissions {
    * `['']` means any path, `[]` none. A folder above such a path may be a proper prefix of one.
    */
   readablePrefixes(principal: Principal, repo: RepoKey): readonly string[] {
-    const scoped = principal.kind === 'user' && principal.scope ? scopePrefixes(principal.scope, BIT.read, repo) : [''];
+    const scope = principal.kind === 'user' ? principal.scope : undefined;
+    const scoped = scope ? scopePrefixes(scope, BIT.read, this.#namesOf(repo)) : [''];
     if (principal.kind === 'user' && principal.admin) return minimal(scoped);
     const rights = this.#rightsOf(principal, repo);
     const granted =
@@ -203,7 +207,7 @@ export class CompiledPermissions implements Permissions {
   readRule(principal: Principal, repo: RepoKey): ReadRule | undefined {
     const layers: (readonly PathRule[])[] = [];
     if (principal.kind === 'user' && principal.scope) {
-      const entries = scopeEntries(principal.scope, BIT.read, repo);
+      const entries = scopeEntries(principal.scope, BIT.read, this.#namesOf(repo));
       if (entries.length === 0) return undefined;
       if (!entries.some((entry) => entry.paths.some((pattern) => pattern.coversBelow('')))) {
         layers.push(entries.map((entry) => ({ includes: entry.paths.map(patternOf), excludes: [] })));
@@ -257,8 +261,16 @@ export class CompiledPermissions implements Permissions {
     return this.#options.anonymousAccess ? [`user:${ANONYMOUS_SUBJECT}`] : [];
   }
 
+  /** What a remote repository and its cache are called: rights to the one are rights to the other. */
+  #namesOf(repo: RepoKey): readonly RepoKey[] {
+    const { classOf } = this.#options;
+    if (classOf(repo) !== 'remote') return [repo];
+    const remote = remoteKeyOf(repo);
+    return remote !== undefined && classOf(remote) === 'remote' ? [remote, repo] : [repo, cacheKeyOf(repo)];
+  }
+
   #targetsOf(repo: RepoKey): ReadonlySet<CompiledTarget> {
-    const keys = [repo as string, ANY];
+    const keys: string[] = [...this.#namesOf(repo), ANY];
     const rclass = this.#options.classOf(repo);
     if (rclass === 'local' || rclass === 'federated') keys.push(ANY_LOCAL);
     if (rclass === 'remote') keys.push(ANY_REMOTE);
@@ -397,20 +409,21 @@ function compileScope(scope: TokenScope): readonly CompiledScopeEntry[] {
   return compiled;
 }
 
-function scopeEntries(scope: TokenScope, bit: number, repo: RepoKey): readonly CompiledScopeEntry[] {
-  return compileScope(scope).filter((e) => (e.bits & bit) !== 0 && (e.repos.has('*') || e.repos.has(repo)));
+function scopeEntries(scope: TokenScope, bit: number, repos: readonly RepoKey[]): readonly CompiledScopeEntry[] {
+  const names = ['*', ...repos];
+  return compileScope(scope).filter((e) => (e.bits & bit) !== 0 && names.some((name) => e.repos.has(name)));
 }
 
-function scopeCovers(scope: TokenScope, bit: number, repo: RepoKey, path: RepoPath): boolean {
-  return scopeEntries(scope, bit, repo).some((entry) => matchesAny(entry.paths, path));
+function scopeCovers(scope: TokenScope, bit: number, repos: readonly RepoKey[], path: RepoPath): boolean {
+  return scopeEntries(scope, bit, repos).some((entry) => matchesAny(entry.paths, path));
 }
 
-function scopeReaches(scope: TokenScope, bit: number, repo: RepoKey, folder: RepoPath): boolean {
-  return scopeEntries(scope, bit, repo).some((entry) => entry.paths.some((pattern) => pattern.mayMatchBelow(folder)));
+function scopeReaches(scope: TokenScope, bit: number, repos: readonly RepoKey[], folder: RepoPath): boolean {
+  return scopeEntries(scope, bit, repos).some((entry) => entry.paths.some((pattern) => pattern.mayMatchBelow(folder)));
 }
 
-function scopePrefixes(scope: TokenScope, bit: number, repo: RepoKey): string[] {
-  return scopeEntries(scope, bit, repo).flatMap((entry) => entry.paths.map((pattern) => pattern.prefix));
+function scopePrefixes(scope: TokenScope, bit: number, repos: readonly RepoKey[]): string[] {
+  return scopeEntries(scope, bit, repos).flatMap((entry) => entry.paths.map((pattern) => pattern.prefix));
 }
 
 function intersection(a: string, b: string): string[] {

@@ -88,9 +88,6 @@ export function parseRepoKey(text: string): RepoKey {
   if (RESERVED_KEYS.has(text.toLowerCase())) {
     throw new AppError('invalid', `"${text}" cannot be a repository key: the server uses that name itself.`);
   }
-  if (text.endsWith('-cache')) {
-    throw new AppError('invalid', `"${text}" cannot be a repository key: "-cache" names a remote repository's cache.`);
-  }
   return text as RepoKey;
 }
 

@@ -2,6 +2,7 @@
 import type { AccountDeps } from '../auth/accounts.ts';
 import { forgetRepository } from '../auth/accounts.ts';
 import type { Secrets } from '../auth/secrets.ts';
+import { cacheKeyOf } from '../core/cache-keys.ts';
 import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import { clip, parseNewRepoKey, parseRepoKey, type RepoKey } from '../core/ids.ts';
@@ -254,6 +255,7 @@ export class Administration {
       await this.#leaveVirtuals(tx, row.key, by);
       await readOnly.forget(tx, row.key);
       await forgetRepository(accounts, tx, row.key);
+      if (row.rclass === 'remote') await forgetRepository(accounts, tx, cacheKeyOf(row.key));
       await events.append(tx, [{ type: 'repository.deleted', repo: row.key }], by);
     });
   }

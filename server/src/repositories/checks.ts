@@ -1,4 +1,5 @@
 /** What must hold of a repository's configuration beside the form of each field, before it is stored. */
+import { cacheKeyOf, remoteKeyOf } from '../core/cache-keys.ts';
 import { AppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
@@ -64,6 +65,7 @@ export function checkCandidate(candidate: Candidate, before: Candidate | undefin
   checkLayout(config, context.layouts);
   checkProject(candidate, before);
   checkKeyPairs(config);
+  if (!before) checkCacheKey(candidate, context);
   if (rclass === 'remote') checkRemote(candidate, context);
   if (rclass === 'virtual') checkVirtual(candidate, context);
   if (rclass === 'federated') checkFederated(config);
@@ -99,6 +101,22 @@ function checkKeyPairs(config: Settings): void {
   const [primary, secondary] = [textOf(config['primaryKeyPairRef']), textOf(config['secondaryKeyPairRef'])];
   if (primary !== '' && primary === secondary) {
     throw new AppError('invalid', `The key pair "${clip(primary)}" cannot be the primary and the secondary at once.`);
+  }
+}
+
+/** What a remote repository holds has a key of its own, which no other repository may have in whatever case. */
+function checkCacheKey({ key, rclass }: Candidate, { rows }: CheckContext): void {
+  const find = (name: string) => [...rows.values()].find((row) => row.key.toLowerCase() === name.toLowerCase());
+  const remote = find(remoteKeyOf(key.toLowerCase()) ?? '');
+  if (remote?.rclass === 'remote') {
+    throw new AppError('invalid', `"${key}" is the key of what the remote repository "${remote.key}" holds.`);
+  }
+  const other = rclass === 'remote' ? find(cacheKeyOf(key)) : undefined;
+  if (other) {
+    throw new AppError(
+      'invalid',
+      `What the remote repository "${key}" holds would have the key "${cacheKeyOf(key)}", which the repository "${other.key}" has.`,
+    );
   }
 }
 

@@ -4,6 +4,7 @@ import { clip, joinPath, type RepoPath } from '../core/ids.ts';
 import { isAdmin, type Principal } from '../core/principal.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import { type Db, lockTree, type Tx } from '../db/database.ts';
+import type { RepositoryRow } from '../db/repositories.ts';
 import { countSubtree, getSubtreeNode, listSubtree, removeNodes, type SubtreeNode } from '../db/subtrees.ts';
 import { type DeleteRequest, SYSTEM, type TreeOperations } from './operations.ts';
 import { noteSourceLeft, startProgress, type Transfer, type TransferEnd, transferPage } from './transfer.ts';
@@ -36,15 +37,20 @@ export async function deleteItem(
   const top = await database.read((db) => getSubtreeNode(db, end.repoId, path));
   if (path !== '' && (!top || veils.hides(end.repoId, path))) throw missing(repo, path);
   const inside = top && !top.folder ? 0 : await database.read((db) => countSubtree(db, end.repoId, path, SMALL + 1));
-  const transfer = trashTransfer(deps, end, opened.row.packageType);
+  const transfer = trashTransfer(deps, end, opened.row);
   if (inside <= SMALL) return veils.behind(() => deleteSmall(deps, end, transfer));
   await requireAll(deps, end);
   await veils.behind(() => deleteLarge(deps, end, transfer));
 }
 
 /** How the deletion goes into the trash can; undefined where it is for good. */
-function trashTransfer(deps: DeletionDeps, end: TransferEnd, packageType: string): Transfer | undefined {
-  if (!deps.trash.enabled || end.key === TRASH_KEY) return undefined;
+function trashTransfer(
+  deps: DeletionDeps,
+  end: TransferEnd,
+  { packageType, rclass }: Pick<RepositoryRow, 'packageType' | 'rclass'>,
+): Transfer | undefined {
+  // What came from an upstream comes from there again.
+  if (!deps.trash.enabled || end.key === TRASH_KEY || rclass === 'remote') return undefined;
   const { repositories, reviewDelayMs } = deps.operations.deps;
   const trash = repositories.open(TRASH_KEY, SYSTEM);
   if (!trash) return undefined;

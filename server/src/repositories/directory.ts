@@ -1,4 +1,5 @@
 /** Finds repositories by key and binds them to their caller. */
+import { cacheKeyOf } from '../core/cache-keys.ts';
 import { clip, type RepoKey, ROOT } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
 import { isAdmin, nameOf, type Principal } from '../core/principal.ts';
@@ -13,6 +14,7 @@ import type { Access, LeafRepository } from './leaf.ts';
 import { type Limits, limitsOf, readLimitsOf, writesOf } from './limits.ts';
 import { type LocalDeps, LocalRepository } from './local.ts';
 import type { ReadOnly } from './read-only.ts';
+import { RemoteCache, withoutDeploys } from './remote/cache.ts';
 import { settingOf } from './settings.ts';
 import type { SystemConfiguration } from './system-configuration.ts';
 
@@ -28,7 +30,10 @@ export interface DirectoryDeps extends LocalDeps {
 export type Narrowing = (access: Access, repo: RepoKey) => Access;
 
 interface Held {
+  /** The cache of a remote repository has that one's row under a key of its own. */
   readonly row: RepositoryRow;
+  /** The cache of a remote repository: rights and the read-only switch are those of this one. */
+  readonly cacheOf?: RepoKey;
   /** Undefined for classes that are configured but not served. */
   readonly leaf: LeafRepository | undefined;
   readonly limits: Limits | undefined;
@@ -40,6 +45,8 @@ export type RepositoryDescription = Pick<RepositoryRow, 'key' | 'rclass' | 'pack
 export class RepositoryDirectory {
   readonly #deps: DirectoryDeps;
   #held = new Map<string, Held>();
+  /** What remote repositories hold, under keys that no other repository can have. */
+  #caches = new Map<string, Held>();
   #started = 0;
   #applied = 0;
 
@@ -60,25 +67,32 @@ export class RepositoryDirectory {
         { row, leaf: this.#leaf(row), limits: limitsOf(row.key, row.config, this.#layout(row)) },
       ]),
     );
+    this.#caches = new Map(rows.flatMap((row) => (row.rclass === 'remote' ? [this.#cache(row)] : [])));
+  }
+
+  /** Where what the remote repository holds is found; undefined for other keys. */
+  cacheKeyOf(key: string): RepoKey | undefined {
+    const row = this.#held.get(key)?.row;
+    return row?.rclass === 'remote' ? cacheKeyOf(row.key) : undefined;
   }
 
   classOf(key: RepoKey): RepositoryRow['rclass'] | undefined {
-    return this.#held.get(key)?.row.rclass;
+    return this.#find(key)?.row.rclass;
   }
 
   /** What its rows are found by, whoever asks. */
   idOf(key: RepoKey): number | undefined {
-    return this.#held.get(key)?.row.id;
+    return this.#find(key)?.row.id;
   }
 
   /** Whether there is such a repository, whoever asks: for decisions that show nothing to callers. */
   has(key: string): boolean {
-    return this.#held.has(key);
+    return this.#find(key) !== undefined;
   }
 
   /** The repository for this caller; undefined when there is none, or none it may know of. */
   get(key: string, principal: Principal, narrow?: Narrowing): Repository | undefined {
-    const held = this.#held.get(key);
+    const held = this.#find(key);
     if (!held) traceStep(`There is no repository "${clip(key)}".`, 'admin');
     return held && this.#bind(held, principal, narrow);
   }
@@ -94,9 +108,12 @@ export class RepositoryDirectory {
     return found;
   }
 
-  /** A leaf repository's row with what the caller may do in it, for what works on rows; undefined as with `get`. */
+  /**
+   * A leaf repository's row with what the caller may do in it, for what works on rows; undefined as with `get`. The rows
+   * of a remote repository are those of its cache.
+   */
   open(key: string, principal: Principal): { readonly row: RepositoryRow; readonly access: Access } | undefined {
-    const held = this.#held.get(key);
+    const held = this.#find(this.cacheKeyOf(key) ?? key);
     const access = held && this.#accessTo(held, principal);
     return held && access && { row: held.row, access };
   }
@@ -114,9 +131,11 @@ export class RepositoryDirectory {
 
   /** The repositories with files of which the caller may see some, with what it may read there. */
   searchable(principal: Principal): SearchableRepository[] {
-    return [...this.#held.values()].flatMap(({ row, leaf }) => {
+    return [...this.#held.values(), ...this.#caches.values()].flatMap(({ row, leaf, cacheOf }) => {
       if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return [];
-      const permitted = this.#deps.permissions.readRule(principal, row.key);
+      // What a remote repository holds is found once, in its cache.
+      if (row.rclass === 'remote' && !cacheOf) return [];
+      const permitted = this.#deps.permissions.readRule(principal, cacheOf ?? row.key);
       if (!permitted) return [];
       const { rule, files } = readLimitsOf(row.config);
       const veil = this.#deps.veils.ruleOf(row.id);
@@ -139,12 +158,15 @@ export class RepositoryDirectory {
     );
   }
 
-  /** The leaf repositories that hold what lies under the key, in the order in which they are asked; whoever asks. */
+  /**
+   * The leaf repositories that hold what lies under the key, in the order in which they are asked; whoever asks. In the
+   * place of a remote one its cache.
+   */
   expand(key: string): readonly RepoKey[] {
     const found = new Set<RepoKey>();
     const seen = new Set<string>();
     const visit = (name: string) => {
-      const held = this.#held.get(name);
+      const held = this.#find(this.cacheKeyOf(name) ?? name);
       if (!held || seen.has(name)) return;
       seen.add(name);
       if (held.leaf) found.add(held.row.key);
@@ -156,7 +178,7 @@ export class RepositoryDirectory {
 
   /** How the paths of the repository read; undefined where there is none such. */
   layoutOf(key: string): Layout | undefined {
-    const row = this.#held.get(key)?.row;
+    const row = this.#find(key)?.row;
     return row && this.#layout(row);
   }
 
@@ -185,19 +207,33 @@ export class RepositoryDirectory {
     return authorise(held.leaf, access, format?.documents);
   }
 
-  #accessTo({ row, leaf, limits }: Held, principal: Principal, narrow?: Narrowing): Access | undefined {
+  #find(key: string): Held | undefined {
+    return this.#held.get(key) ?? this.#caches.get(key);
+  }
+
+  #accessTo({ row, leaf, limits, cacheOf }: Held, principal: Principal, narrow?: Narrowing): Access | undefined {
     // What was deleted may have come from places that the caller must not see.
     if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return undefined;
-    const permitted = accessOf(this.#deps.permissions, principal, leaf.key, this.#deps.access);
+    const owner = cacheOf ?? row.key;
+    const permitted = accessOf(this.#deps.permissions, principal, owner, this.#deps.access);
     // A token that does not cover the repository is told so when something is asked of it.
     if (!isVisible(permitted)) {
-      traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in "${leaf.key}".`, 'admin');
+      traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in "${owner}".`, 'admin');
       return undefined;
     }
-    const narrowed = narrow ? narrow(permitted, leaf.key) : permitted;
-    const writing = writesOf(this.#deps.readOnly, leaf.key)(narrowed);
+    const narrowed = narrow ? narrow(permitted, row.key) : permitted;
+    const writing = writesOf(this.#deps.readOnly, owner)(narrowed);
     const limited = limits ? limits(writing) : writing;
-    return this.#deps.veils.over(row.id, limited);
+    const access = this.#deps.veils.over(row.id, limited);
+    return cacheOf ? withoutDeploys(access, row.key) : access;
+  }
+
+  #cache(remote: RepositoryRow): [RepoKey, Held] {
+    const row = { ...remote, key: cacheKeyOf(remote.key) };
+    const leaf = new RemoteCache(this.#deps, row, 'remote');
+    // A repository that is blacked out says so by the name that its administrator knows.
+    const limits = limitsOf(remote.key, remote.config, this.#layout(remote));
+    return [row.key, { row, leaf, limits, cacheOf: remote.key }];
   }
 
   #leaf(row: RepositoryRow): LeafRepository | undefined {

@@ -55,14 +55,14 @@ const MAX_PLACINGS = 5;
 export class LocalRepository implements LeafRepository {
   readonly key: RepoKey;
   readonly packageType: string;
-  readonly rclass: 'local' | 'federated';
+  readonly rclass: LeafRepository['rclass'];
   readonly settings: Readonly<Record<string, unknown>>;
   readonly #id: number;
   readonly #createdAt: number;
   readonly #deps: LocalDeps;
   readonly #documents: LocalDocuments;
 
-  constructor(deps: LocalDeps, row: RepositoryRow, rclass: 'local' | 'federated') {
+  constructor(deps: LocalDeps, row: RepositoryRow, rclass: LeafRepository['rclass']) {
     this.#deps = deps;
     this.#id = row.id;
     this.#createdAt = row.createdAt;

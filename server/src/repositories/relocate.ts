@@ -131,7 +131,7 @@ async function resolve(deps: RelocateDeps, request: Relocation): Promise<Transfe
     throw new AppError('not_found', `Could not find item at ${clip(joinPath(from.repo, from.path), 300)}.`);
   }
   const target = repositories.open(to.repo, principal);
-  if (!target) throw unknownTarget(deps, to.repo, principal);
+  if (!target || target.row.rclass === 'remote') throw unknownTarget(deps, target?.row.key ?? to.repo, principal);
   requireFit(source.row, target.row);
   const path = await targetPath(deps, request, target.row, top);
   const ends = {
@@ -181,8 +181,8 @@ async function requireWay({ operations }: RelocateDeps, { repoId, key, path }: T
 }
 
 function unknownTarget({ operations }: RelocateDeps, key: string, principal: Principal): AppError {
-  const described = operations.deps.repositories.describe(key, principal);
-  if (described) {
+  const { repositories } = operations.deps;
+  if (repositories.describe(key, principal) || repositories.open(key, principal)) {
     return new AppError('invalid', `Repository '${clip(key)}' is not a local repository, so nothing can be put there.`);
   }
   return new AppError('not_found', `Could not find the target repository "${clip(key)}".`);

@@ -9,6 +9,8 @@ import type { SearchScope } from '../db/search/criteria.ts';
 export interface SearchedRepositories {
   searchable(principal: Principal): readonly SearchableRepository[];
   expand(key: string): readonly RepoKey[];
+  /** Where what a remote repository holds is found. */
+  cacheKeyOf(key: string): RepoKey | undefined;
   virtualKeys(principal: Principal): readonly RepoKey[];
 }
 
@@ -43,7 +45,7 @@ export function scopeOf(repositories: SearchedRepositories, principal: Principal
     everyBuild: unlimited,
     // A virtual repository that the caller may not know of stands for nothing.
     expand: (name) => {
-      const own = byKey.get(name as RepoKey);
+      const own = byKey.get(repositories.cacheKeyOf(name) ?? (name as RepoKey));
       if (own !== undefined) return [own];
       return [...(knownVirtuals().get(name as RepoKey) ?? [])].flatMap((key) => byKey.get(key) ?? []);
     },

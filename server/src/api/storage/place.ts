@@ -19,10 +19,22 @@ export interface Place {
 /** Words before the repository in the addresses of most resources, such as `artifactory/api/storage`. */
 const WORDS = 3;
 
-/** What a request names, as its caller may see it. */
+/** What a request names, as its caller may see it; of a remote repository what it holds, under the key of that. */
 export function placeOf(repositories: RepositoryDirectory, request: ApiRequest<unknown>): Place {
-  const { params, caller, root, exchange } = request;
-  const key = params['repo'] ?? '';
+  const key = request.params['repo'] ?? '';
+  return placeIn(repositories, request, repositories.cacheKeyOf(key) ?? key);
+}
+
+/** The same for a change, which has to name what holds the item. */
+export function changedPlaceOf(repositories: RepositoryDirectory, request: ApiRequest<unknown>): Place {
+  const key = request.params['repo'] ?? '';
+  const place = placeIn(repositories, request, key);
+  if (place.repo.rclass !== 'remote' || !repositories.cacheKeyOf(key)) return place;
+  throw new AppError('invalid', `Repository '${clip(key)}' is not a local repository`);
+}
+
+function placeIn(repositories: RepositoryDirectory, request: ApiRequest<unknown>, key: string): Place {
+  const { caller, root, exchange } = request;
   const repo = repositories.get(key, caller.principal);
   if (!repo) {
     if (!caller.authenticated) throw new AppError('unauthenticated', 'Authentication is required');

@@ -20,7 +20,7 @@ import { annotateItem } from '../../repositories/annotate.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import type { TreeOperations } from '../../repositories/operations.ts';
 import { type ApiRequest, isSwitchedOn, type Route, route } from '../route.ts';
-import { type Place, placeOf } from './place.ts';
+import { changedPlaceOf, type Place } from './place.ts';
 
 export interface PropertyDeps {
   readonly repositories: RepositoryDirectory;
@@ -62,7 +62,7 @@ async function remove(deps: PropertyDeps, request: ApiRequest): Promise<Reply> {
 }
 
 async function annotate(deps: PropertyDeps, request: ApiRequest, change: PropertyChange): Promise<Reply> {
-  const place = placeOf(deps.repositories, request);
+  const place = changedPlaceOf(deps.repositories, request);
   await apply(deps, request, place, {
     change,
     recursive: isOn(request.query.get('recursive'), true),
@@ -95,7 +95,7 @@ const patchStats = z.object({
 });
 
 async function patch(deps: PropertyDeps, request: ApiRequest): Promise<Reply> {
-  const place = placeOf(deps.repositories, request);
+  const place = changedPlaceOf(deps.repositories, request);
   const { props, stats } = await readPatch(request);
   if (props === undefined && stats === undefined) throw new AppError('invalid', 'props or stats fields required');
   const name = `${place.repo.key}:${clip(place.path, 300)}`;
@@ -179,7 +179,7 @@ async function mergeStats(
 /** Succeeds, too, where there is nothing to delete properties from. */
 async function removeAll(deps: PropertyDeps, request: ApiRequest): Promise<Reply> {
   try {
-    const place = placeOf(deps.repositories, request);
+    const place = changedPlaceOf(deps.repositories, request);
     await apply(deps, request, place, { change: { set: {}, remove: 'all' }, recursive: false, atomic: false });
   } catch (error) {
     const described = deps.repositories.describe(request.params['repo'] ?? '', request.caller.principal);

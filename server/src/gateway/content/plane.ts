@@ -17,6 +17,7 @@ import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import { findHolder } from '../../repositories/holders.ts';
 import { type RelocateDeps, relocate } from '../../repositories/relocate.ts';
+import { refusalOfDeploy } from '../../repositories/remote/cache.ts';
 import { refusalOfUnserved } from '../unserved.ts';
 import { type ContentRequest, latinJson } from './content-request.ts';
 import { remove } from './delete.ts';
@@ -41,6 +42,7 @@ export interface ContentDeps extends DeletionDeps, RelocateDeps {
 }
 
 const PREFIX = 'artifactory';
+const READING = new Set(['GET', 'HEAD', 'PROPFIND']);
 const RESERVED = new Set(['api', 'webapp', 'ui']);
 /** Before the key of a repository: its folders are shown as pages, or as bare links. */
 const STYLES: Readonly<Record<string, ContentRequest['style']>> = { list: 'page', simple: 'simple' };
@@ -163,11 +165,14 @@ class ContentCall implements Call {
   #requireRepository({ principal, authenticated }: Authentication): Repository {
     const { key } = this.#addressed;
     const { repositories } = this.#deps;
-    const isDeploy = this.#exchange.request.method === 'PUT';
-    const repo = repositories.get(key, principal) ?? (isDeploy ? this.#deploymentTarget(principal) : undefined);
+    const method = this.#exchange.request.method ?? 'GET';
+    // What a remote repository has is changed where it is held, and nothing is put there.
+    const cache = READING.has(method) ? undefined : repositories.cacheKeyOf(key);
+    const bound = repositories.get(cache ?? key, principal);
+    if (bound && cache && (method === 'PUT' || method === 'MKCOL')) throw refusalOfDeploy(clip(key));
+    const repo = bound ?? (method === 'PUT' ? this.#deploymentTarget(principal) : undefined);
     if (repo) return repo;
     if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
-    const method = this.#exchange.request.method ?? 'GET';
     const unserved = refusalOfUnserved(repositories, key, { principal, method });
     if (unserved) throw unserved;
     throw new AppError(
@@ -180,10 +185,6 @@ class ContentCall implements Call {
   #deploymentTarget(principal: Principal): Repository | undefined {
     const { key } = this.#addressed;
     const { repositories } = this.#deps;
-    const cached = key.endsWith('-cache') && repositories.describe(key.slice(0, -'-cache'.length), principal);
-    if (cached && cached.rclass === 'remote') {
-      throw new AppError('not_found', `Could not find a local repository named ${clip(key)} to deploy to.`);
-    }
     const described = repositories.describe(key, principal);
     const target = described?.rclass === 'virtual' ? described.config['defaultDeploymentRepo'] : undefined;
     return typeof target === 'string' && target !== '' ? repositories.get(target, principal) : undefined;

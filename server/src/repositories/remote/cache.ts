@@ -1,0 +1,62 @@
+/** What a remote repository holds, as a repository of its own: read, described and deleted here, filled from upstream only. */
+import type { Readable } from 'node:stream';
+import { AppError } from '../../core/errors.ts';
+import type { RepoKey } from '../../core/ids.ts';
+import type { Landed, StoreOptions, Tree, Upload } from '../../core/repository.ts';
+import type { Access } from '../leaf.ts';
+import { LocalRepository } from '../local.ts';
+
+/** What of a tree puts something into it that was not there. */
+const PUTTING: ReadonlySet<string | symbol> = new Set(['put', 'makeFolder', 'renew', 'amend', 'move', 'expect']);
+
+export class RemoteCache extends LocalRepository {
+  override async store(_body: Readable, _options: StoreOptions): Promise<Landed> {
+    throw refusalOfDeploy(this.key);
+  }
+
+  override async startUpload(): Promise<Upload> {
+    throw refusalOfDeploy(this.key);
+  }
+
+  override change<T>(scope: string, access: Access, work: (tree: Tree) => Promise<T>): Promise<T> {
+    return super.change(scope, access, (tree) => work(withoutPutting(tree, this.key)));
+  }
+}
+
+/** What a client is told that wants to put something where only an upstream does. */
+export function refusalOfDeploy(key: string): AppError {
+  return new AppError('not_found', `Could not find a local repository named ${key} to deploy to.`);
+}
+
+/** The access of a caller who cannot deploy, whatever its rights: they allow to have the cache filled, no more. */
+export function withoutDeploys(access: Access, key: RepoKey): Access {
+  return {
+    principalName: access.principalName,
+    mayWrite: false,
+    get readsAll() {
+      return access.readsAll;
+    },
+    get readablePrefixes() {
+      return access.readablePrefixes;
+    },
+    allows: (action, path) => action !== 'deploy' && access.allows(action, path),
+    require(action, path) {
+      if (action === 'deploy') throw refusalOfDeploy(key);
+      access.require(action, path);
+    },
+    mayList: (folder) => access.mayList(folder),
+  };
+}
+
+function withoutPutting(tree: Tree, key: RepoKey): Tree {
+  const refuse = async () => {
+    throw refusalOfDeploy(key);
+  };
+  return new Proxy(tree, {
+    get(target, name) {
+      if (PUTTING.has(name)) return refuse;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
