@@ -77,6 +77,11 @@ export function shownSection(name: string, sections: Settings, defaults: Setting
   return NAMED.has(name) || !isMap(stored) || !isMap(fallback) ? stored : { ...fallback, ...stored };
 }
 
+/** A secret of a section in the clear, by the path of its field; undefined where there is none. */
+export function openConfigured(secrets: Secrets, value: unknown, path: string): string | undefined {
+  return isSealed(value) ? secrets.open(PURPOSE, value.sealed, path).toString('utf8') : undefined;
+}
+
 function countChanges(before: unknown, after: unknown): number {
   if (!isMap(before) || !isMap(after)) return JSON.stringify(before) === JSON.stringify(after) ? 0 : 1;
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
@@ -87,6 +92,6 @@ function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isSealed(value: unknown): boolean {
+function isSealed(value: unknown): value is { readonly sealed: string } {
   return isMap(value) && typeof value['sealed'] === 'string' && Object.keys(value).length === 1;
 }

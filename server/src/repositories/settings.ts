@@ -170,12 +170,25 @@ export function sealSettings(secrets: Secrets, key: string, given: Settings, bef
   if ('password' in given) sealed['password'] = seal(given['password'], before['password']) ?? '';
   sealItems(sealed, before, { list: 'customHttpHeaders', by: 'name', secret: 'value', seal, when: 'sensitive' });
   sealItems(sealed, before, { list: 'members', by: 'url', secret: 'accessToken', seal });
-  // Whoever points the repository at another host must not have the old host's password sent there.
+  // Whoever points the repository at another host must not have the old host's secrets sent there.
   const moved = 'url' in given && originOf(given['url']) !== originOf(before['url']);
-  if (moved && isSealed(before['password']) && (!('password' in given) || given['password'] === MASK)) {
-    sealed['password'] = '';
-  }
+  if (moved) forgetSecrets(sealed, given, before);
   return sealed;
+}
+
+/** Takes away what was kept encrypted, unless it was entered again. */
+function forgetSecrets(sealed: Record<string, unknown>, given: Settings, before: Settings): void {
+  if (isSealed(before['password']) && (!('password' in given) || given['password'] === MASK)) sealed['password'] = '';
+  const headers = sealed['customHttpHeaders'] ?? before['customHttpHeaders'];
+  if (!Array.isArray(headers)) return;
+  const entered = new Set(
+    (Array.isArray(given['customHttpHeaders']) ? (given['customHttpHeaders'] as readonly Settings[]) : [])
+      .filter(({ value }) => value !== MASK)
+      .map(({ name }) => name),
+  );
+  sealed['customHttpHeaders'] = (headers as readonly Settings[]).map((header) =>
+    isSealed(header['value']) && !entered.has(header['name']) ? { ...header, value: '' } : header,
+  );
 }
 
 interface SealedItems {
