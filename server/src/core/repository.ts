@@ -65,6 +65,12 @@ export type Wanted =
       readonly lead: boolean;
     };
 
+/**
+ * Why something is asked for: to send its headers, to send its bytes, or, with `held`, only if it is here and fresh
+ * enough to be given without asking anybody.
+ */
+export type Purpose = 'headers' | 'bytes' | 'held';
+
 /** A file that is on its way from an upstream: what is known of it before its bytes are here and verified. */
 export interface Arriving {
   readonly arriving: true;
@@ -305,7 +311,7 @@ export interface Repository {
    * What a client wants, for sending it: the only reading, with `document` and the lists of packages and versions, for
    * which an upstream is asked. With `headers` nothing is fetched that its headers can answer.
    */
-  serve(wanted: Wanted, purpose: 'headers' | 'bytes'): Promise<Asset | Arriving | undefined>;
+  serve(wanted: Wanted, purpose: Purpose): Promise<Asset | Arriving | undefined>;
   /** A document of the format by its kind and name, as far as the caller may see what it is made of. */
   document(kind: string, name: string): Promise<HeldDocument | undefined>;
   /** The file at the path, if it is held here. */

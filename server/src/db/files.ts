@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { joinPath, type RepoKey, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Db } from './database.ts';
-import { prepared } from './prepared.ts';
+import { type EightIds, inEights, prepared } from './prepared.ts';
 
 /** Files that may carry the same bytes are looked through up to this many for one that may be read. */
 const MAX_HOLDERS = 1000;
@@ -156,4 +156,85 @@ export async function getVersionFile(
 ): Promise<FileRow | undefined> {
   const [row] = await selectVersionFile(db, repoId, name, version);
   return row && fileRow(row);
+}
+
+/** A file with the repository that holds it. */
+export interface MemberFile {
+  readonly repoId: number;
+  readonly file: FileRow;
+}
+
+const selectFileIn = prepared(10, (db, parent: string, name: string, ...ids: EightIds) =>
+  files(db)
+    .select('node.repo_id')
+    .where('node.parent', '=', parent)
+    .where('node.name', '=', name)
+    .where('node.repo_id', 'in', ids),
+);
+
+/** The files at a path of any of the repositories, in no order. */
+export function getFileIn(db: Db, repoIds: readonly number[], path: RepoPath): Promise<MemberFile[]> {
+  const { parent, name } = splitPath(path);
+  return ofMembers(repoIds, (ids) => selectFileIn(db, parent, name, ...ids));
+}
+
+const selectVersionFileIn = prepared(10, (db, name: string, version: string, ...ids: EightIds) =>
+  files(db)
+    .select('node.repo_id')
+    .innerJoin('package_version', 'package_version.node_id', 'node.id')
+    .where('package_version.name', '=', name)
+    .where('package_version.version', '=', version)
+    .where('package_version.repo_id', 'in', ids),
+);
+
+/** The lead files of a package version in any of the repositories, in no order. */
+export function getVersionFileIn(
+  db: Db,
+  repoIds: readonly number[],
+  name: string,
+  version: string,
+): Promise<MemberFile[]> {
+  return ofMembers(repoIds, (ids) => selectVersionFileIn(db, name, version, ...ids));
+}
+
+/** One look-up per repository, all in one statement: each may have thousands of files with these bytes. */
+const selectHolderIn = prepared(10, (db, sha256: string, packageName: string, ...ids: EightIds) =>
+  files(db)
+    .select('node.repo_id')
+    .where((eb) =>
+      eb(
+        'node.id',
+        'in',
+        ids.map((id) =>
+          eb
+            .selectFrom('node as held')
+            .select('held.id')
+            .where('held.sha256', '=', sha256)
+            .where('held.repo_id', '=', id)
+            .where('held.package', '=', packageName)
+            .limit(sql.lit(1)),
+        ),
+      ),
+    ),
+);
+
+/** One file of the package with these bytes of each of the repositories that has any, in no order. */
+export function findFileIn(
+  db: Db,
+  repoIds: readonly number[],
+  packageName: string,
+  sha256: Sha256,
+): Promise<MemberFile[]> {
+  return ofMembers(repoIds, (ids) => selectHolderIn(db, sha256, packageName, ...ids));
+}
+
+async function ofMembers(
+  repoIds: readonly number[],
+  select: (ids: EightIds) => Promise<readonly (FileRecord & { readonly repo_id: number })[]>,
+): Promise<MemberFile[]> {
+  const found: MemberFile[] = [];
+  for (const ids of inEights(repoIds)) {
+    for (const row of await select(ids)) found.push({ repoId: row.repo_id, file: fileRow(row) });
+  }
+  return found;
 }

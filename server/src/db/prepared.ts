@@ -31,3 +31,16 @@ export function prepared<A extends readonly (string | number)[], R>(
 function placeholders(count: number): Placeholder[] {
   return Array.from({ length: count }, (_, index) => new Placeholder(index));
 }
+
+/** So many ids fit into a statement that asks several repositories at once. */
+const AT_ONCE = 8;
+export type EightIds = readonly [number, number, number, number, number, number, number, number];
+/** No row has this id: it fills the places that are left over. */
+const NOBODY = -1;
+
+/** The ids in eights. */
+export function* inEights(ids: readonly number[]): Generator<EightIds> {
+  for (let from = 0; from < ids.length; from += AT_ONCE) {
+    yield Array.from({ length: AT_ONCE }, (_, i) => ids[from + i] ?? NOBODY) as unknown as EightIds;
+  }
+}

@@ -16,12 +16,14 @@ import type {
   PackageVersion,
   Page,
   PropertyValue,
+  Purpose,
   StoreOptions,
   Tree,
   Upload,
   VersionName,
   Wanted,
 } from '../core/repository.ts';
+import type { FileRow } from '../db/files.ts';
 
 /** What one principal may do in one repository. */
 export interface Access {
@@ -40,12 +42,18 @@ export interface Access {
 }
 
 export interface LeafRepository {
+  /** What its rows are found by. */
+  readonly id: number;
   readonly key: RepoKey;
   readonly packageType: string;
   readonly rclass: 'local' | 'remote' | 'federated';
   readonly settings: Readonly<Record<string, unknown>>;
   /** What the caller wants, if it may: the leaf asks for the right to the path once it knows which that is. */
-  serve(wanted: Wanted, purpose: 'headers' | 'bytes', access: Access): Promise<Asset | Arriving | undefined>;
+  serve(wanted: Wanted, purpose: Purpose, access: Access): Promise<Asset | Arriving | undefined>;
+  /** A file of it whose row has been read already, such as with those of others. */
+  asset(file: FileRow): Asset;
+  /** In sentences, what would become of asking an upstream for it now; for classes that ask any. Asks nobody. */
+  outlook?(wanted: Wanted): Promise<readonly string[]>;
   /** The whole document; what the caller may not see of it is left out by whoever asks. */
   document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined>;
   get(path: RepoPath): Promise<Asset | undefined>;

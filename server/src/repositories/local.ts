@@ -16,6 +16,7 @@ import type {
   PackageVersion,
   Page,
   PropertyValue,
+  Purpose,
   StoreOptions,
   Tree,
   Upload,
@@ -57,14 +58,14 @@ export class LocalRepository implements LeafRepository {
   readonly packageType: string;
   readonly rclass: LeafRepository['rclass'];
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly #id: number;
+  readonly id: number;
   readonly #createdAt: number;
   readonly #deps: LocalDeps;
   readonly #documents: LocalDocuments;
 
   constructor(deps: LocalDeps, row: RepositoryRow, rclass: LeafRepository['rclass']) {
     this.#deps = deps;
-    this.#id = row.id;
+    this.id = row.id;
     this.#createdAt = row.createdAt;
     this.key = row.key;
     this.rclass = rclass;
@@ -73,7 +74,7 @@ export class LocalRepository implements LeafRepository {
     this.#documents = new LocalDocuments(deps, row);
   }
 
-  serve(wanted: Wanted, _purpose: 'headers' | 'bytes', access: Access): Promise<Asset | Arriving | undefined> {
+  serve(wanted: Wanted, _purpose: Purpose, access: Access): Promise<Asset | Arriving | undefined> {
     if ('path' in wanted) return this.get(wanted.path);
     if ('version' in wanted) return this.version(wanted.package, wanted.version);
     return this.find(wanted.package, wanted.digest, (path) => access.allows('read', path));
@@ -84,14 +85,14 @@ export class LocalRepository implements LeafRepository {
   }
 
   async get(path: RepoPath): Promise<Asset | undefined> {
-    const file = await this.#deps.database.read((db) => getFile(db, this.#id, path));
+    const file = await this.#deps.database.read((db) => getFile(db, this.id, path));
     if (!file) traceStep(`The repository "${this.key}" holds no file at "${clip(path, 300)}".`, 'caller');
-    return this.#asset(file);
+    return file && this.asset(file);
   }
 
   async isFolder(path: RepoPath): Promise<boolean> {
     if (path === '') return true;
-    return (await this.#deps.database.read((db) => getNode(db, this.#id, path)))?.folder ?? false;
+    return (await this.#deps.database.read((db) => getNode(db, this.id, path)))?.folder ?? false;
   }
 
   async folder(path: RepoPath): Promise<Folder | undefined> {
@@ -99,7 +100,7 @@ export class LocalRepository implements LeafRepository {
       const [createdAt, by] = [new Date(this.#createdAt), '_system_'];
       return { path, createdAt, createdBy: by, modifiedAt: createdAt, modifiedBy: by };
     }
-    return this.#deps.database.read((db) => getFolder(db, this.#id, path));
+    return this.#deps.database.read((db) => getFolder(db, this.id, path));
   }
 
   async find(
@@ -114,9 +115,9 @@ export class LocalRepository implements LeafRepository {
         return undefined;
       }
       for (const count of ['one', 'many'] as const) {
-        const files = await findFiles(db, this.#id, packageName, sha256, count);
+        const files = await findFiles(db, this.id, packageName, sha256, count);
         const file = files.find(({ path }) => accept(path));
-        if (file) return this.#asset(file);
+        if (file) return this.asset(file);
         if (files.length === 0) break;
       }
       const what = packageName === undefined ? 'no file' : `nothing in "${clip(packageName, 300)}"`;
@@ -126,28 +127,28 @@ export class LocalRepository implements LeafRepository {
   }
 
   async version(packageName: string, version: string): Promise<Asset | undefined> {
-    const file = await this.#deps.database.read((db) => getVersionFile(db, this.#id, packageName, version));
+    const file = await this.#deps.database.read((db) => getVersionFile(db, this.id, packageName, version));
     if (!file) {
       const what = `"${clip(version)}" of "${clip(packageName, 300)}"`;
       traceStep(`The repository "${this.key}" holds no version ${what}.`, 'caller');
     }
-    return this.#asset(file);
+    return file && this.asset(file);
   }
 
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]> {
-    return this.#deps.database.read((db) => listChildren(db, this.#id, folder, page));
+    return this.#deps.database.read((db) => listChildren(db, this.id, folder, page));
   }
 
   descendants(folder: RepoPath, page: { readonly after?: RepoPath; readonly limit: number }): Promise<DescendantPage> {
-    return this.#deps.database.read((db) => listDescendants(db, this.#id, folder, page));
+    return this.#deps.database.read((db) => listDescendants(db, this.id, folder, page));
   }
 
   packages(page: Page): Promise<readonly string[]> {
-    return this.#deps.database.read((db) => listPackages(db, this.#id, page));
+    return this.#deps.database.read((db) => listPackages(db, this.id, page));
   }
 
   versionNames(packageName: string, page: Page): Promise<readonly VersionName[]> {
-    return this.#deps.database.read((db) => listVersionNames(db, this.#id, packageName, page));
+    return this.#deps.database.read((db) => listVersionNames(db, this.id, packageName, page));
   }
 
   versionsWith(
@@ -155,12 +156,12 @@ export class LocalRepository implements LeafRepository {
     property: PropertyValue,
     page: { readonly after?: number; readonly limit: number },
   ): Promise<readonly PackageVersion[]> {
-    return this.#deps.database.read((db) => listVersionsWith(db, this.#id, packageName, property, page));
+    return this.#deps.database.read((db) => listVersionsWith(db, this.id, packageName, property, page));
   }
 
   async properties(path: RepoPath): Promise<Properties> {
     return this.#deps.database.read(async (db) => {
-      const node = await getNode(db, this.#id, path);
+      const node = await getNode(db, this.id, path);
       return node ? getProperties(db, node.id) : {};
     });
   }
@@ -171,13 +172,13 @@ export class LocalRepository implements LeafRepository {
 
   startUpload(packageName: string, access: Access, algorithm?: Digest['algorithm']): Promise<Upload> {
     return this.#deps.uploads.start(
-      { repoId: this.#id, package: packageName, principal: access.principalName },
+      { repoId: this.id, package: packageName, principal: access.principalName },
       algorithm,
     );
   }
 
   openUpload(packageName: string, id: string): Promise<Upload> {
-    return this.#deps.uploads.open(this.#id, packageName, id);
+    return this.#deps.uploads.open(this.id, packageName, id);
   }
 
   async change<T>(scope: string, access: Access, work: (tree: Tree) => Promise<T>): Promise<T> {
@@ -201,10 +202,10 @@ export class LocalRepository implements LeafRepository {
   ): Promise<{ result: T; adopted: ReadonlySet<Landing> }> {
     const { database, events, reviewDelayMs, retention, veils } = this.#deps;
     const done = await database.transaction(async (tx) => {
-      await lockScope(tx, `${this.#id}/${scope}`);
+      await lockScope(tx, `${this.id}/${scope}`);
       const tree = new TransactionTree({
         tx,
-        repoId: this.#id,
+        repoId: this.id,
         repo: this.key,
         access,
         at: Date.now(),
@@ -221,8 +222,7 @@ export class LocalRepository implements LeafRepository {
     return done;
   }
 
-  #asset(file: FileRow | undefined): Asset | undefined {
-    if (!file) return undefined;
+  asset(file: FileRow): Asset {
     const { blobs } = this.#deps;
     return {
       nodeId: file.nodeId,
