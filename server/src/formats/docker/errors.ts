@@ -1,5 +1,6 @@
 /** The distribution API's own error codes (distribution-spec, "Error Codes"), and how failures become them. */
 import { AppError, type ErrorCode } from '../../core/errors.ts';
+import { type Digest, renderDigest } from '../../core/ids.ts';
 import type { Failure, Reply } from '../../core/protocol.ts';
 import { challenge } from './challenge.ts';
 
@@ -41,14 +42,27 @@ export function ociError(
   });
 }
 
+/** What a manifest names that is not here: manifests themselves, or blobs. */
+export interface Missing {
+  readonly digests: readonly Digest[];
+  readonly leads: boolean;
+}
+
+/** What the failure says is missing, where it is of that kind. */
+export function missingOf(error: unknown): Missing | undefined {
+  return error instanceof AppError ? (error.detail['missing'] as Missing | undefined) : undefined;
+}
+
 /** One failure with an entry for each missing thing. */
-export function missingBlobs(digests: readonly string[]): AppError {
+export function missingBlobs(missing: readonly Digest[], leads: boolean): AppError {
+  const digests = missing.map(renderDigest);
   const listed = digests.slice(0, 100);
   const rest = digests.length - listed.length;
   return new AppError(
     'invalid',
     `The manifest names ${digests.length} blobs or manifests that are not here. Push them first.`,
     {
+      missing: { digests: missing, leads } satisfies Missing,
       oci: listed.map((digest, i) => ({
         code: 'MANIFEST_BLOB_UNKNOWN',
         message:

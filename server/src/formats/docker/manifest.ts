@@ -12,7 +12,7 @@ export interface Manifest {
   /** Blobs and manifests that must be in the repository. */
   readonly required: readonly Digest[];
   /** Those of them that lie beside the manifest in the tree: its config and layers. */
-  readonly layers: readonly Digest[];
+  readonly layers: readonly Part[];
   readonly config: Digest | undefined;
   readonly subject: string | undefined;
   readonly artifactType: string | undefined;
@@ -20,6 +20,12 @@ export interface Manifest {
   /** For an index: the entry that a client gets which can only take one image. */
   readonly defaultChild: string | undefined;
   readonly sizeBytes: number;
+}
+
+/** A blob as its manifest describes it. */
+export interface Part {
+  readonly digest: Digest;
+  readonly size: number;
 }
 
 export interface ManifestRules {
@@ -60,7 +66,7 @@ export function parseManifest(bytes: Buffer, contentType: string | undefined, ru
   return {
     mediaType,
     kind,
-    required: unique([...beside, ...manifests]),
+    required: unique([...beside, ...manifests]).map(({ digest }) => digest),
     layers: unique(beside),
     config: config?.digest,
     subject: subject && renderDigest(subject.digest),
@@ -184,8 +190,8 @@ function checkData(data: unknown, digest: Digest, size: number, where: string): 
   }
 }
 
-function unique(entries: readonly Descriptor[]): Digest[] {
-  return [...new Map(entries.map(({ digest }) => [renderDigest(digest), digest])).values()];
+function unique(entries: readonly Descriptor[]): Part[] {
+  return [...new Map(entries.map(({ digest, size }) => [renderDigest(digest), { digest, size }])).values()];
 }
 
 /** What a referrer is listed as: its own type, or for an image its config's (distribution-spec, "Listing Referrers"). */

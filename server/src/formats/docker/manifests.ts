@@ -4,23 +4,14 @@ import { readAll } from '../../core/bodies.ts';
 import { isAppError } from '../../core/errors.ts';
 import { type Digest, joinPath, parseDigest, type RepoPath, renderDigest, type Sha256 } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
-import type { Arriving, Asset, Deposit, Landed, Repository, Tree } from '../../core/repository.ts';
-import { missingBlobs, ociError } from './errors.ts';
+import type { Arriving, Asset, Repository, Tree } from '../../core/repository.ts';
+import { placeWithAll } from './elsewhere.ts';
+import { ociError } from './errors.ts';
 import { readLabels } from './labels.ts';
-import { digestOf, type Manifest, parseManifest } from './manifest.ts';
+import { digestOf, parseManifest } from './manifest.ts';
 import { wantsOnlyImages } from './media-types.ts';
-import {
-  badTag,
-  digestFolder,
-  INDEX,
-  isTag,
-  layerName,
-  MANIFEST,
-  parseName,
-  parseReference,
-  tagFolder,
-} from './names.ts';
-import { manifestProperties, renderVersion } from './version.ts';
+import { badTag, INDEX, isTag, MANIFEST, parseName, parseReference, tagFolder } from './names.ts';
+import { leadOf, untag } from './placement.ts';
 
 export interface ManifestSettings {
   readonly maxManifestBytes: number;
@@ -119,7 +110,7 @@ export async function putManifest(
     expected: named ? { [named.algorithm]: named.hex } : { sha256 },
   });
   try {
-    await repo.change(name, (tree) => placeManifest(tree, { name, tags, manifest, landed, labels, named }));
+    await placeWithAll(repo, { name, tags, manifest, content: landed, labels, named });
   } finally {
     await landed.discard();
   }
@@ -154,100 +145,6 @@ async function readManifest(request: ProtocolRequest, settings: ManifestSettings
     if (isAppError(error, 'too_large')) throw ociError('MANIFEST_INVALID', error.message, { as: 'too_large' });
     throw error;
   }
-}
-
-interface Placement {
-  readonly name: string;
-  readonly tags: readonly string[];
-  readonly manifest: Manifest;
-  readonly landed: Landed;
-  readonly labels: Readonly<Record<string, string>>;
-  /** The digest the client named it by. */
-  readonly named: Digest | undefined;
-}
-
-/** One change: what the manifest needs is here, it lies where its tags say, and what it replaces stays by digest. */
-async function placeManifest(tree: Tree, placement: Placement): Promise<void> {
-  const { name, tags, landed } = placement;
-  const files = await requiredFiles(tree, name, placement.manifest);
-  for (const tag of tags) await placeInFolder(tree, placement, files, { folder: tagFolder(name, tag), version: tag });
-  if (tags.length > 0) return;
-  const version = `sha256:${landed.sha256}`;
-  const [existing] = await tree.versionsOf(name, landed.sha256, 1);
-  // A manifest that lies under some tag can be read by its digest already.
-  if (existing) await tree.renew(existing.path, leadDeposit(placement, existing.version));
-  else await placeInFolder(tree, placement, files, { folder: digestFolder(name, landed.sha256), version });
-}
-
-function leadDeposit({ name, manifest, landed, labels, named }: Placement, version: string): Deposit {
-  return {
-    content: landed,
-    mediaType: manifest.mediaType,
-    package: name,
-    properties: manifestProperties(name, version, manifest, landed.sha256, labels),
-    version: { package: name, version, metadata: renderVersion(manifest) },
-    ...(named && named.algorithm !== 'sha256' && { etag: renderDigest(named) }),
-  };
-}
-
-/** The files that hold what the manifest names, or every digest that is missing. */
-async function requiredFiles(tree: Tree, name: string, manifest: Manifest) {
-  const resolved = new Map<string, Sha256>();
-  const missing: string[] = [];
-  for (const digest of manifest.required) {
-    const sha256 = await tree.resolve(digest);
-    if (sha256) resolved.set(renderDigest(digest), sha256);
-    else missing.push(renderDigest(digest));
-  }
-  const held = await tree.held(name, [...new Set(resolved.values())]);
-  for (const [text, sha256] of resolved) if (!held.has(sha256)) missing.push(text);
-  if (missing.length > 0) throw missingBlobs(missing);
-  return { resolved, held };
-}
-
-async function placeInFolder(
-  tree: Tree,
-  placement: Placement,
-  { resolved, held }: Awaited<ReturnType<typeof requiredFiles>>,
-  { folder, version }: { readonly folder: RepoPath; readonly version: string },
-): Promise<void> {
-  const { name, manifest, landed } = placement;
-  const lead = joinPath(folder, manifest.kind === 'index' ? INDEX : MANIFEST);
-  const deposit = leadDeposit(placement, version);
-  const current = await leadOf(tree, folder);
-  if (current?.sha256 === landed.sha256 && current.path === lead) return tree.renew(lead, deposit);
-  if (current) await untag(tree, name, folder);
-  const files = new Map<RepoPath, Deposit>([[lead, deposit]]);
-  for (const digest of manifest.layers) {
-    const sha256 = resolved.get(renderDigest(digest));
-    const file = sha256 && held.get(sha256);
-    if (!file) continue;
-    files.set(joinPath(folder, layerName(file.sha256)), {
-      content: file,
-      mediaType: 'application/octet-stream',
-      package: name,
-    });
-  }
-  await tree.put(files);
-}
-
-async function leadOf(tree: Tree, folder: RepoPath) {
-  return (await tree.get(joinPath(folder, MANIFEST))) ?? (await tree.get(joinPath(folder, INDEX)));
-}
-
-/** Frees a folder: its manifest stays readable by digest, in a folder of its own if nothing else holds it. */
-async function untag(tree: Tree, name: string, folder: RepoPath): Promise<void> {
-  const lead = await leadOf(tree, folder);
-  if (!lead?.sha256) return;
-  const others = await tree.versionsOf(name, lead.sha256, 2);
-  const target = digestFolder(name, lead.sha256);
-  if (others.length > 1 || folder === target) {
-    await tree.delete(folder);
-    return;
-  }
-  await tree.move(folder, target);
-  const moved = joinPath(target, lead.path.slice(folder.length + 1));
-  await tree.relabel(moved, `sha256:${lead.sha256}`, { 'docker.manifest': [`sha256:${lead.sha256}`] });
 }
 
 export async function deleteManifest(
