@@ -70,8 +70,9 @@ function encodePath(path: string, keepsDoubleSlashes: boolean): string {
 }
 
 function encodeSegment(segment: string, path: string): string {
-  // Escaped dots are dots to every reader of URLs.
-  if (segment === '.' || segment === '..' || CONTROL.test(segment) || !segment.isWellFormed()) throw refusal(path);
+  // Escaped dots are dots to every reader of URLs, and some cut names at a backslash or a semicolon first.
+  const hasDots = segment.split(/[\\;]/).some((part) => part === '.' || part === '..');
+  if (hasDots || CONTROL.test(segment) || !segment.isWellFormed()) throw refusal(path);
   return encodeURIComponent(segment).replaceAll(ESCAPES, (found) => KEPT[found] ?? found);
 }
 
