@@ -1,6 +1,6 @@
 /** Connections to upstreams: to an address that was checked, through a proxy where there is one, with TLS on top. */
 import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls, getCACertificates, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, getCACertificates, type TLSSocket } from 'node:tls';
 import { UpstreamFailure } from '../core/upstream.ts';
 import { type AddressGuard, type HostOrigin, withoutBrackets } from './addresses.ts';
 import { type ClientCertificate, type ProxyEndpoint, revealed } from './endpoint.ts';
@@ -130,13 +130,15 @@ async function dialHost(
 
 function attempt(dial: Dialler, target: DialTarget, hostname: string, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = dial(target);
+    const socket = begin(dial, target);
     const fail = (failure: UpstreamFailure) => {
       clearTimeout(timer);
       socket.destroy();
       reject(failure);
     };
     const timer = setTimeout(() => fail(connectTimeout(hostname)), Math.max(1, timeoutMs));
+    const onError = (cause: Error) => fail(unreachable(hostname, cause));
+    socket.once('error', onError);
     socket.once('connect', () => {
       clearTimeout(timer);
       socket.off('error', onError);
@@ -144,9 +146,16 @@ function attempt(dial: Dialler, target: DialTarget, hostname: string, timeoutMs:
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
       resolve(socket);
     });
-    const onError = (cause: Error) => fail(unreachable(hostname, cause));
-    socket.once('error', onError);
   });
+}
+
+function begin(dial: Dialler, target: DialTarget): Socket {
+  try {
+    return dial(target);
+  } catch (cause) {
+    const message = 'Connections cannot be made from the local address of the settings; correct it.';
+    throw new UpstreamFailure('refused', message, { cause });
+  }
 }
 
 function secure(
@@ -161,7 +170,7 @@ function secure(
   const origin = `https://${hostname}${port === '443' || port === '' ? '' : `:${port}`}`;
   const certificate = origin === options.clientCertificateOrigin ? options.clientCertificate : undefined;
   const opened = new Promise<TLSSocket>((resolve, reject) => {
-    const secured = connectTls({
+    const secured = beginTls({
       socket,
       host: name,
       // A server is told names only (RFC 6066, section 3).
@@ -182,6 +191,15 @@ function secure(
     });
   });
   return deadline.limit(socket, opened);
+}
+
+function beginTls(options: ConnectionOptions): TLSSocket {
+  try {
+    return connectTls(options);
+  } catch (cause) {
+    const message = 'The client certificate of the repository cannot be used; correct it, or its key.';
+    throw new UpstreamFailure('refused', message, { cause });
+  }
 }
 
 /** One limit for all that it takes to open a connection. */

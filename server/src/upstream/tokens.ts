@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { UpstreamFailure } from '../core/upstream.ts';
 import { Lru } from '../lib/lru.ts';
 import { singleflight } from '../lib/singleflight.ts';
+import { parseRetryAfter } from './breaker.ts';
 import type { Challenge } from './challenges.ts';
 import { basicAuthorization, type Credentials } from './credentials.ts';
 import { decodedField } from './redirects.ts';
@@ -44,6 +45,7 @@ export interface TokensOptions {
 
 const MAX_TOKENS = 1000;
 const DEFAULT_LIFE_MS = 60_000;
+const DEFAULT_WAIT_MS = 60_000;
 const MIN_LIFE_MS = 60_000;
 const MAX_LIFE_MS = 24 * 3_600_000;
 /** A token is given up so long before its end, or a tenth of its life before if that is more. */
@@ -91,7 +93,7 @@ export class Tokens {
     const { host } = request.realm;
     if (answer.status === 429) {
       throw new UpstreamFailure('rate-limited', `Host "${host}", which hands out tokens, has asked for time.`, {
-        retryAfterMs: DEFAULT_LIFE_MS,
+        retryAfterMs: parseRetryAfter(answer.headers['retry-after'], this.#options.now()) ?? DEFAULT_WAIT_MS,
       });
     }
     if (answer.status >= 500) {

@@ -90,7 +90,8 @@ export class Transport {
     }
   }
 
-  #dispatch(exchange: Exchange): Promise<ExchangeAnswer> {
+  async #dispatch(exchange: Exchange): Promise<ExchangeAnswer> {
+    exchange.signal?.throwIfAborted();
     const { url, method, body } = exchange;
     const { proxy } = this.#options;
     const path = `${url.pathname}${url.search}`;
@@ -109,7 +110,7 @@ export class Transport {
     } else {
       this.#agent.dispatch({ ...common, origin: url.origin, path, headers: { ...exchange.headers } }, handler);
     }
-    return promise;
+    return await promise;
   }
 }
 

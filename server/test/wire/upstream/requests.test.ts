@@ -199,3 +199,34 @@ test('a link is asked in the place of a path, without what is of other hosts', a
   assert.equal(other.requests[0]?.headers['x-own'], undefined);
   assert.equal(other.requests[0]?.headers.range, 'bytes=1-');
 });
+
+test('settings that cannot be used are told as such, without their secrets', async () => {
+  const host = await net.serve('odd.example.com', (_request, response) => response.end());
+  net.name('odd-tls.example.com', '93.184.250.1');
+  await net.serveRaw('odd-tls.example.com', () => {}, 443);
+  const cases: [Omit<RemoteEndpoint, 'key'>, RegExp][] = [
+    [
+      { url: host.url, customHttpHeaders: [{ name: 'X-A', value: 'hidden\r\nHost: b' }] },
+      /correct "customHttpHeaders"/,
+    ],
+    [{ url: host.url, customHttpHeaders: [{ name: 'X A', value: 'hidden' }] }, /correct "customHttpHeaders"/],
+    [
+      { url: 'https://odd-tls.example.com', clientCertificate: { key: 'hidden', cert: 'hidden' } },
+      /client certificate/,
+    ],
+    [{ url: host.url, proxy: { host: 'a b', port: 1 } }, /host and port of the proxy/],
+  ];
+  for (const [endpoint, message] of cases) {
+    await assert.rejects(upstreamOf(endpoint).request({ method: 'GET', path: 'x' }), (error: UpstreamFailure) => {
+      assert.ok(error instanceof UpstreamFailure, String(error));
+      assert.equal(error.trouble, 'refused', error.message);
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /hidden/);
+      return true;
+    });
+  }
+  const direct = new Upstreams({ allowedAddresses: ['127.0.0.1'] });
+  const local = direct.of({ key: 'local', url: 'http://127.0.0.1:9/', localAddress: 'nonsense' });
+  await assert.rejects(local.request({ method: 'GET', path: 'x' }), /local address of the settings/);
+  await direct.close();
+});
