@@ -38,12 +38,12 @@ export class AddressGuard {
    * Refuses what needs no look-up to be refused: other schemes than http and https, ports of other services, and hosts
    * that are addresses which may not be asked.
    */
-  checkUrl(url: URL, origin: HostOrigin): void {
+  checkUrl(url: URL, origin: HostOrigin, { anyPort }: { readonly anyPort: boolean }): void {
     if (url.protocol !== 'http:' && url.protocol !== 'https:') {
       throw refusal(`An address of the scheme "${url.protocol.slice(0, 20)}" is not asked; only http and https are.`);
     }
     const port = Number(url.port);
-    if (origin === 'led-to' && url.port !== '' && port !== 80 && port !== 443 && port < FIRST_FREE_PORT) {
+    if (!anyPort && url.port !== '' && port !== 80 && port !== 443 && port < FIRST_FREE_PORT) {
       throw refusal(`Port ${port} of host "${url.hostname}" is not asked: it belongs to another service than http.`);
     }
     const address = withoutBrackets(url.hostname);

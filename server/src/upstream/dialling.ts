@@ -23,9 +23,10 @@ export interface DiallingOptions {
   readonly timeoutMs: number;
   readonly localAddress?: string | undefined;
   readonly proxy?: ProxyEndpoint | undefined;
-  /** Shown only where it is meant to be: see `clientCertificateOrigin`. */
+  /** Shown to the own origin only. */
   readonly clientCertificate?: ClientCertificate | undefined;
-  readonly clientCertificateOrigin: string;
+  /** Scheme, host and port of the repository's URL. */
+  readonly ownOrigin: string;
   readonly authorities?: readonly string[] | undefined;
   /** Whether an administrator chose the host. */
   readonly originOf: (hostname: string) => HostOrigin;
@@ -168,7 +169,7 @@ function secure(
   // A name with a dot at its end is the same name, but certificates are made without it.
   const name = host.replace(/\.$/, '');
   const origin = `https://${hostname}${port === '443' || port === '' ? '' : `:${port}`}`;
-  const certificate = origin === options.clientCertificateOrigin ? options.clientCertificate : undefined;
+  const certificate = origin === options.ownOrigin ? options.clientCertificate : undefined;
   const opened = new Promise<TLSSocket>((resolve, reject) => {
     const secured = beginTls({
       socket,

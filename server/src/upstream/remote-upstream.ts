@@ -105,7 +105,7 @@ export class RemoteUpstream implements Upstream {
     this.#sender.checkPause(url);
     const leave = await this.#places.enter(request.signal);
     try {
-      const { answer, url: finalUrl } = await this.#follow(request, url);
+      const { answer, url: finalUrl } = await unlessAborted(this.#follow(request, url), request.signal);
       const { status, headers, body } = answer;
       void answer.over.finally(() => this.#left(leave));
       return { status, headers, url: finalUrl, body };
@@ -180,6 +180,19 @@ function followable(hop: Hop, answer: ExchangeAnswer, redirects: number): Hop | 
   }
 }
 
+/** Waits no longer than the signal lets: a token that others wait for too is got all the same. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await work;
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 /** Lower-case names, without the fields that are not for others to set. */
 function wireHeaders(entries: readonly (readonly [string, string])[]): Record<string, string> {
   const lower = entries.map(([name, value]): [string, string] => [name.trim().toLowerCase(), value]);
@@ -198,7 +211,7 @@ function transportOptions(endpoint: RemoteEndpoint, base: URL, deps: RemoteUpstr
     localAddress: endpoint.localAddress === '' ? undefined : endpoint.localAddress,
     proxy: endpoint.proxy,
     clientCertificate: endpoint.clientCertificate,
-    clientCertificateOrigin: base.origin,
+    ownOrigin: base.origin,
     authorities: deps.authorities,
     originOf: (hostname: string): HostOrigin => (isSameHost(bracketed(hostname), base.hostname) ? 'chosen' : 'led-to'),
   };

@@ -78,9 +78,9 @@ export class Transport {
   }
 
   async #check(url: URL): Promise<void> {
-    const { guard, originOf, proxy } = this.#options;
+    const { guard, originOf, ownOrigin, proxy } = this.#options;
     const origin = originOf(url.hostname);
-    guard.checkUrl(url, origin);
+    guard.checkUrl(url, origin, { anyPort: url.origin === ownOrigin });
     if (!proxy) return;
     try {
       await guard.addressesOf(url.hostname, origin);
@@ -203,7 +203,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
       read: () => controller.resume(),
       destroy: (error, callback) => {
         const isEarly = !this.#isOver;
-        this.#end(error ?? undefined);
+        this.#end(error ?? (isEarly ? new Error('The body is not wanted.') : undefined));
         if (isEarly) controller.abort(error ?? new Error('The body is not wanted.'));
         callback(error);
       },

@@ -224,11 +224,17 @@ test('other schemes and ports of other services are not followed', async () => {
     'gopher://public.example.com/',
     'data:text/plain,x',
   ];
-  const ports = [22, 25, 110, 445, 631].map((port) => `http://mirror.example.com:${port}/`);
+  const ports = [22, 25, 110, 445, 631].flatMap((port) => [
+    `http://mirror.example.com:${port}/`,
+    `${host.url}:${port}/`,
+  ]);
   for (const location of [...targets, ...ports, 'http://', 'http://[::1', 'javascript:alert(1)', 'https:']) {
     lead = { status: 302, headers: { location } };
     await refused(location, () => upstream.request({ method: 'GET', path: 'lead' }));
   }
+  const own = upstreamOf({ url: 'http://public.example.com:23/' });
+  assert.equal(await own.request({ method: 'GET', path: 'a' }).catch(({ trouble }) => trouble), 'unreachable');
+  assert.equal(net.dialled.at(-1), '93.184.0.1:23');
   await refused('of the repository', async () => upstreamOf({ url: 'file:///etc/passwd' }));
 });
 

@@ -186,6 +186,22 @@ test('a host that cannot be reached is left alone, and asked by one request when
   assert.equal(pauseOf(upstream), undefined);
 });
 
+test('a probe that is given up leaves its turn to the next', async () => {
+  let isUp = false;
+  const host = await net.serve('probed.example.com', (_request, response) => {
+    if (isUp) response.end();
+  });
+  const upstream = upstreamOf({ url: host.url, socketTimeoutMillis: 40 });
+  for (let i = 0; i < 3; i += 1) await failureOf(upstream);
+  now += 300_000;
+  const controller = new AbortController();
+  const probe = upstream.request({ method: 'GET', path: 'x', signal: controller.signal });
+  controller.abort(new Error('left'));
+  await assert.rejects(probe, /left/);
+  isUp = true;
+  assert.equal((await upstream.request({ method: 'HEAD', path: 'x' })).status, 200);
+});
+
 test('an unknown name is unreachable; a period of 0 never assumes anything', async () => {
   const upstream = upstreamOf({ url: 'http://nowhere.example.com/', assumedOfflinePeriodSecs: 0 });
   for (let i = 0; i < 3; i += 1) assert.equal((await failureOf(upstream)).trouble, 'unreachable');

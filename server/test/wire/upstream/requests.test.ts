@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { type Upstream, UpstreamFailure } from '../../../src/core/upstream.ts';
 import type { RemoteEndpoint } from '../../../src/upstream/endpoint.ts';
@@ -229,4 +231,47 @@ test('settings that cannot be used are told as such, without their secrets', asy
   const local = direct.of({ key: 'local', url: 'http://127.0.0.1:9/', localAddress: 'nonsense' });
   await assert.rejects(local.request({ method: 'GET', path: 'x' }), /local address of the settings/);
   await direct.close();
+});
+
+test('the resolver and the dialler of the system are guarded too', async () => {
+  const server = createServer((_request, response) => response.end('here'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const closed = new Upstreams();
+  const open = new Upstreams({ allowedAddresses: ['127.0.0.0/8', '::1'] });
+  for (const host of ['localhost', '127.0.0.1', '127.1']) {
+    const endpoint = { key: host, url: `http://${host}:${port}/` };
+    await assert.rejects(closed.of(endpoint).request({ method: 'GET', path: 'x' }), /is a loopback address/);
+    const { body } = await open.of(endpoint).request({ method: 'GET', path: 'x' });
+    assert.equal((await bytesOf(body)).toString(), 'here');
+  }
+  await Promise.all([closed.close(), open.close()]);
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test('a body that is left early is seen as abandoned, and its place is free again', async () => {
+  const host = await net.serve('left.example.com', (_request, response) => {
+    response.write(Buffer.alloc(2 * 1024 * 1024));
+  });
+  const upstream = upstreamOf({ url: host.url, maxConcurrent: 1 });
+  for (let i = 0; i < 3; i += 1) {
+    const { body } = await upstream.request({ method: 'GET', path: 'x' });
+    body.destroy();
+  }
+  await eventually(() => {
+    const troubles = seen.filter((each) => each.host === 'left.example.com').map(({ trouble }) => trouble);
+    assert.deepEqual(troubles, ['abandoned', 'abandoned', 'abandoned']);
+  });
+});
+
+test('a signal ends the wait for a token too', async () => {
+  const realm = await net.serve('realm.slow.example', () => {});
+  const host = await net.serve('registry.slow.example', (_request, response) => {
+    response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm.url}/t"` }).end();
+  });
+  const controller = new AbortController();
+  const asked = upstreamOf({ url: host.url }).request({ method: 'GET', path: 'x', signal: controller.signal });
+  await eventually(() => assert.equal(realm.requests.length, 1));
+  controller.abort(new Error('left'));
+  await assert.rejects(asked, /left/);
 });
