@@ -1,5 +1,6 @@
 /** The upstream of one repository: what is asked is authenticated, followed and limited as the repository's settings say. */
 import { isIPv6 } from 'node:net';
+import { Readable } from 'node:stream';
 import type { Upstream, UpstreamAnswer, UpstreamBudget, UpstreamPause, UpstreamRequest } from '../core/upstream.ts';
 import { UpstreamFailure } from '../core/upstream.ts';
 import { PRODUCT } from '../lib/product.ts';
@@ -31,6 +32,7 @@ export interface RemoteUpstreamDeps {
 }
 
 const MAX_REDIRECTS = 10;
+const SIGNATURE_REFUSALS: ReadonlySet<number> = new Set([400, 403, 405]);
 const MAX_CONNECT_MS = 5000;
 const DEFAULT_SOCKET_MS = 15_000;
 /** What a setting of 0, no limit, comes to: every wait has one. */
@@ -142,11 +144,26 @@ export class RemoteUpstream implements Upstream {
         this.#send(current, request, proof),
       );
       const next = followable(current, answer, redirects);
+      if (!next && this.#isSignedForGet(current, answer)) {
+        answer.body.destroy();
+        return { answer: await this.#headByGet(current, request), url: current.url };
+      }
       if (!next) return { answer, url: current.url };
       discard(answer);
       hop = next;
       carried = authorization;
     }
+  }
+
+  /** Stores sign addresses for one method, and registries redirect to those for GET whatever they are asked. */
+  #isSignedForGet({ method, url }: Hop, { status }: ExchangeAnswer): boolean {
+    return method === 'HEAD' && url.origin !== this.#base.origin && url.search !== '' && SIGNATURE_REFUSALS.has(status);
+  }
+
+  async #headByGet(hop: Hop, request: UpstreamRequest): Promise<ExchangeAnswer> {
+    const answer = await this.#send({ ...hop, method: 'GET' }, request, undefined);
+    answer.body.destroy();
+    return { ...answer, body: Readable.from([]) };
   }
 
   async #send(hop: Hop, request: UpstreamRequest, authorization: string | undefined): Promise<ExchangeAnswer> {

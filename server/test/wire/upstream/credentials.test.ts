@@ -220,3 +220,18 @@ test('credentials in the URL count where there are no others', async () => {
   await ask({ url: 'http://bob:p%40ss@plain.example.com', username: '', password: '' });
   assert.equal(plain.requests.at(-1)?.headers.authorization, `Basic ${Buffer.from('bob:p@ss').toString('base64')}`);
 });
+
+test('HEAD of what a store signed for GET is answered by the head of a GET', async () => {
+  const store = await net.serve('store.example.com', (request, response) => {
+    if (request.method === 'HEAD') response.writeHead(403).end();
+    else response.writeHead(200, { 'content-length': 1_000_000, etag: '"x"' }).write('begun');
+  });
+  status = 307;
+  location = `${store.url}/blob?X-Signature=1`;
+  const answer = await ask({ url: plain.url }, { method: 'HEAD' });
+  assert.deepEqual([answer.status, answer.headers['content-length'], answer.headers.etag], [200, '1000000', '"x"']);
+  assert.deepEqual(
+    store.requests.map(({ method }) => method),
+    ['HEAD', 'GET'],
+  );
+});

@@ -26,7 +26,7 @@ let made = 0;
 
 function upstreamOf(endpoint: Omit<RemoteEndpoint, 'key'>): Upstream {
   made += 1;
-  return upstreams.of({ key: `remote-${made}`, socketTimeoutMillis: 100, ...endpoint });
+  return upstreams.of({ key: `remote-${made}`, socketTimeoutMillis: 500, ...endpoint });
 }
 
 /** A host that answers every request with the bytes, and does then what it is told. */
@@ -191,7 +191,7 @@ test('a probe that is given up leaves its turn to the next', async () => {
   const host = await net.serve('probed.example.com', (_request, response) => {
     if (isUp) response.end();
   });
-  const upstream = upstreamOf({ url: host.url, socketTimeoutMillis: 40 });
+  const upstream = upstreamOf({ url: host.url, socketTimeoutMillis: 250 });
   for (let i = 0; i < 3; i += 1) await failureOf(upstream);
   now += 300_000;
   const controller = new AbortController();
@@ -210,7 +210,7 @@ test('an unknown name is unreachable; a period of 0 never assumes anything', asy
 
 test('three time-outs in a row count as offline, one does not', async () => {
   const { url } = await wire('');
-  const upstream = upstreamOf({ url, socketTimeoutMillis: 30 });
+  const upstream = upstreamOf({ url, socketTimeoutMillis: 250 });
   for (const expected of ['timeout', 'timeout', 'timeout', 'paused']) {
     assert.equal((await failureOf(upstream)).trouble, expected);
   }
