@@ -31,6 +31,7 @@ import { RepositoryDirectory } from './repositories/directory.ts';
 import { DownloadStatistics } from './repositories/download-statistics.ts';
 import { FolderArchives } from './repositories/folder-archive.ts';
 import { folderArchiveLimits, folderDownloadOf } from './repositories/folder-download-settings.ts';
+import { KeyPairs } from './repositories/key-pairs.ts';
 import { TreeOperations } from './repositories/operations.ts';
 import { ReadOnly } from './repositories/read-only.ts';
 import { Retention } from './repositories/retention.ts';
@@ -181,6 +182,7 @@ export async function openCore(config: Config, log: Log) {
     instanceId,
     configuration,
     certificates: new ClientCertificates({ configuration, secrets }),
+    keyPairs: new KeyPairs({ configuration, secrets }),
     readOnly,
     retention,
     administration,

@@ -18,6 +18,7 @@ import { type ConfigurationPartsDeps, configurationPartRoutes } from './configur
 import { type EncryptedPasswordDeps, encryptedPasswordRoutes } from './encrypted-password.ts';
 import { type ExplainDeps, explainRoutes } from './explain.ts';
 import { type GroupDeps, groupRoutes } from './groups.ts';
+import { type KeyPairDeps, keyPairRoutes } from './key-pairs.ts';
 import { licenseRoutes } from './license.ts';
 import { withDescription } from './openapi.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
@@ -65,7 +66,8 @@ export type ApiDeps = SystemDeps &
   EncryptedPasswordDeps &
   UploadRouteDeps &
   ArchiveDownloadDeps &
-  ArchiveIndexApiDeps & {
+  ArchiveIndexApiDeps &
+  KeyPairDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
     readonly anonymousAccess: boolean;
@@ -196,6 +198,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...uploadRoutes(deps),
     ...archiveDownloadRoutes(deps),
     ...archiveIndexRoutes(deps),
+    ...keyPairRoutes(deps),
   ];
 }
 

@@ -31,6 +31,7 @@ import {
   servedSettings,
 } from './checks.ts';
 import type { RepositoryDirectory } from './directory.ts';
+import { keyPairNames } from './key-pairs.ts';
 import type { ReadOnly } from './read-only.ts';
 import { describeChanges, parseSettings, type Settings, sealSettings } from './settings.ts';
 import type { SystemConfiguration } from './system-configuration.ts';
@@ -118,7 +119,7 @@ export class Administration {
     const { readOnly } = this.#deps;
     readOnly.requireWritable();
     const candidates = requests.map((request) => this.#candidateOf(request));
-    await this.#change(async (tx, rows) => {
+    await this.#change(async (tx, rows, keyPairs) => {
       for (const candidate of candidates) {
         const { key, rclass, packageType, config } = candidate;
         const taken = [...rows.keys()].find((known) => known.toLowerCase() === key.toLowerCase());
@@ -129,7 +130,7 @@ export class Administration {
         await this.#deps.events.append(tx, [{ type: 'repository.created', repo: key, changes }], by);
       }
       // Virtual repositories may name others of the same batch, whatever their order.
-      for (const candidate of candidates) checkCandidate(candidate, undefined, this.#context(rows));
+      for (const candidate of candidates) checkCandidate(candidate, undefined, this.#context(rows, keyPairs));
     });
     return candidates.map(({ key }) => key);
   }
@@ -146,7 +147,7 @@ export class Administration {
   ): Promise<void> {
     const { events, secrets, readOnly } = this.#deps;
     for (const { key } of updates) readOnly.requireWritable(key);
-    await this.#change(async (tx, rows) => {
+    await this.#change(async (tx, rows, keyPairs) => {
       const missing = updates.filter(({ key }) => !rows.has(key));
       if (missing.length > 0) throw unknownRepository(...missing.map(({ key }) => key));
       const changed: { before: StoredRow; after: StoredRow }[] = [];
@@ -162,7 +163,7 @@ export class Administration {
         changed.push({ before, after });
       }
       for (const { before, after } of changed) {
-        checkCandidate(after, before, this.#context(rows));
+        checkCandidate(after, before, this.#context(rows, keyPairs));
         if (after.id === undefined) continue;
         await updateRepository(tx, after.id, after.config, Date.now());
         const changes = describeChanges(before.config, after.config);
@@ -196,17 +197,19 @@ export class Administration {
     return { key, rclass, packageType, config };
   }
 
-  #context(rows: ReadonlyMap<string, StoredRow>): CheckContext {
+  #context(rows: ReadonlyMap<string, StoredRow>, keyPairs: ReadonlySet<string>): CheckContext {
     const { configuration, ownOrigins } = this.#deps;
-    return { rows, layouts: configuration.layouts, ownOrigins };
+    return { rows, layouts: configuration.layouts, keyPairs, ownOrigins };
   }
 
   /** One change of the set of repositories; they happen one after another. */
-  async #change(work: (tx: Tx, rows: Map<string, StoredRow>) => Promise<void>): Promise<void> {
+  async #change(
+    work: (tx: Tx, rows: Map<string, StoredRow>, keyPairs: ReadonlySet<string>) => Promise<void>,
+  ): Promise<void> {
     await this.#deps.database.transaction(async (tx) => {
       await lockScope(tx, 'repositories');
       const rows = await listRepositories(tx);
-      await work(tx, new Map(rows.map((row): [string, StoredRow] => [row.key, row])));
+      await work(tx, new Map(rows.map((row): [string, StoredRow] => [row.key, row])), await keyPairNames(tx));
     });
     await this.#deps.repositories.reload();
   }

@@ -5,6 +5,7 @@ import { clip } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
 import { packageTypeOf, REPOSITORY_CLASSES, type RepositoryClass } from '../core/package-types.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
+import { KEY_PAIR_FIELDS } from './key-pairs.ts';
 import { parsePatterns } from './limits.ts';
 import type { Settings } from './settings.ts';
 
@@ -15,6 +16,8 @@ export interface CheckContext {
   /** All repositories by key, with what the same change has done to them already. */
   readonly rows: ReadonlyMap<string, Candidate>;
   readonly layouts: ReadonlyMap<string, Layout>;
+  /** Names of the key pairs there are. */
+  readonly keyPairs: ReadonlySet<string>;
   /** Where this server is reached: a remote repository must not fetch from it. */
   readonly ownOrigins: readonly string[];
 }
@@ -64,7 +67,7 @@ export function checkCandidate(candidate: Candidate, before: Candidate | undefin
   parsePatterns(textOf(config['excludesPattern']));
   checkLayout(config, context.layouts);
   checkProject(candidate, before);
-  checkKeyPairs(config);
+  checkKeyPairs(config, before?.config ?? {}, context);
   if (!before) checkCacheKey(candidate, context);
   if (rclass === 'remote') checkRemote(candidate, context);
   if (rclass === 'virtual') checkVirtual(candidate, context);
@@ -97,7 +100,14 @@ function checkProject({ key, config }: Candidate, before: Candidate | undefined)
   }
 }
 
-function checkKeyPairs(config: Settings): void {
+function checkKeyPairs(config: Settings, before: Settings, { keyPairs }: CheckContext): void {
+  for (const field of KEY_PAIR_FIELDS) {
+    const name = textOf(config[field]);
+    // One that was named before there were any to name does not stand in the way of other changes.
+    if (name !== '' && !keyPairs.has(name) && name !== before[field]) {
+      throw new AppError('invalid', `There is no key pair "${clip(name)}", which the field "${field}" names.`);
+    }
+  }
   const [primary, secondary] = [textOf(config['primaryKeyPairRef']), textOf(config['secondaryKeyPairRef'])];
   if (primary !== '' && primary === secondary) {
     throw new AppError('invalid', `The key pair "${clip(primary)}" cannot be the primary and the secondary at once.`);

@@ -174,7 +174,7 @@ export function requireSection(wanted: string): ConfigurationSection {
 /** Sections that Artifactory has and that are not set in this way here. */
 const ELSEWHERE = new Map([
   ['security', 'is set in the configuration file, under "security", and through the API of users and tokens'],
-  ['keyPairs', 'cannot be set yet: there are no key pairs'],
+  ['keyPairs', 'is set through the API of key pairs'],
   ['localReplications', 'cannot be set yet: there are no replications'],
   ['remoteReplications', 'cannot be set yet: there are no replications'],
 ]);

@@ -112,8 +112,8 @@ const COMMON: readonly SettingField[] = [
   flag('cdnRedirect', 'LRF+'),
   count('signedUrlTtl', 'LRVF+', 90),
   count('xrayDataTtl', 'LRF+', 90),
-  text('primaryKeyPairRef', 'LRVF'),
-  text('secondaryKeyPairRef', 'LRVF'),
+  text('primaryKeyPairRef', 'LRVF', '', { effect: 'its public key is handed out' }),
+  text('secondaryKeyPairRef', 'LRVF', '', { effect: 'its public key is handed out' }),
 ];
 
 const LAYOUT: readonly SettingField[] = [

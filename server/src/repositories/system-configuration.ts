@@ -37,7 +37,7 @@ export class SystemConfiguration {
 
   /** Reads it again; called at start and whenever it was changed. */
   async reload(): Promise<void> {
-    const document = await this.#deps.database.read((db) => read(db));
+    const document = await this.#deps.database.read((db) => readConfiguration(db));
     // What a reading that began earlier has found must not undo a later one.
     if (document.revision < this.#document.revision) return;
     this.#document = document;
@@ -76,7 +76,7 @@ export class SystemConfiguration {
     const { database, events } = this.#deps;
     const stored = await database.transaction(async (tx) => {
       await lockScope(tx, CONFIGURATION);
-      const before = await read(tx);
+      const before = await readConfiguration(tx);
       if (options.expected !== undefined && options.expected !== before.revision) {
         throw new AppError('conflict', 'Could not merge and save new descriptor: it was changed meanwhile. Try again.');
       }
@@ -97,7 +97,8 @@ export class SystemConfiguration {
   }
 }
 
-async function read(db: Parameters<typeof getSetting>[0]): Promise<ConfigurationDocument> {
+/** The document as whoever reads it sees it. */
+export async function readConfiguration(db: Parameters<typeof getSetting>[0]): Promise<ConfigurationDocument> {
   const text = await getSetting(db, CONFIGURATION);
   return text === undefined ? EMPTY : (JSON.parse(text) as ConfigurationDocument);
 }

@@ -1,8 +1,9 @@
 /** Every field of every class, for several package types: what is set is answered, and what is not has its default. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { before, test } from 'node:test';
 import { PACKAGE_TYPES, REPOSITORY_CLASSES, type RepositoryClass } from '../../../src/core/package-types.ts';
 import { fieldsOf, type SettingField } from '../../../src/repositories/fields.ts';
+import { LOCKED } from '../../support/pgp-blocks.ts';
 import type { TestApp } from '../../support/test-app.ts';
 import { expectStatus, getJson, onEachStorage, sendJson } from './api-world.ts';
 
@@ -49,7 +50,9 @@ const SPECIAL: Settings = {
   url: 'https://upstream.example/files',
   proxy: '',
   projectKey: 'apps',
+  primaryKeyPairRef: 'pair',
   secondaryKeyPairRef: 'other-pair',
+  keyPair: 'pair',
   storeArtifactsLocally: true,
   repositories: ['one'],
   defaultDeploymentRepo: 'one',
@@ -66,6 +69,13 @@ async function sampleFor(app: TestApp, rclass: RepositoryClass, packageType: str
 }
 
 onEachStorage('fields of repositories', (world) => {
+  before(async () => {
+    for (const pairName of ['pair', 'other-pair']) {
+      const body = { pairName, pairType: 'GPG', ...LOCKED };
+      await expectStatus(sendJson(world().app.admin, 'POST', '/artifactory/api/security/keypair', body), 201);
+    }
+  });
+
   for (const rclass of REPOSITORY_CLASSES) {
     const types = PACKAGE_TYPES.filter(({ name, classes }) => TYPES.includes(name) && classes.includes(rclass));
     test(`of ${rclass} ones come back as they were set`, async () => {
