@@ -81,7 +81,7 @@ async function publish(deps: BuildDeps, request: ApiRequest): Promise<Reply> {
   const repo = repositoryOf(deps, request);
   const bytes = await readJsonBytes(exchange, MAX_DOCUMENT_BYTES);
   const document = parseDocument(bytes, nameOf(caller.principal));
-  const sha256 = await publishBuild(repo, document);
+  const { sha256 } = await publishBuild(repo, document);
   const rules = document.buildRetention;
   if (rules && asksForSomething(rules)) {
     try {

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { readAll } from '../core/bodies.ts';
 import { AppError, isAppError } from '../core/errors.ts';
-import { clip, type RepoPath, type Sha256 } from '../core/ids.ts';
+import { type Checksums, clip, type RepoPath } from '../core/ids.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Asset, Landed, Repository } from '../core/repository.ts';
 import { BUILD_INFO_KEY } from '../core/system-repositories.ts';
@@ -45,8 +45,8 @@ export function requireBuildRepository(
   throw new AppError('invalid', `Build info repository '${clip(key)}' does not exist`);
 }
 
-/** Stores the document and its rows in one change, over an earlier one of the same run; returns the bytes' digest. */
-export async function publishBuild(repo: Repository, document: BuildDocument): Promise<Sha256> {
+/** Stores the document and its rows in one change, over an earlier one of the same run; returns the bytes' checksums. */
+export async function publishBuild(repo: Repository, document: BuildDocument): Promise<Checksums> {
   const path = documentPath(runOf(document));
   repo.require('deploy', path);
   const record = recordOf(document);
@@ -54,7 +54,7 @@ export async function publishBuild(repo: Repository, document: BuildDocument): P
     await repo.change(scopeOf(document), (tree) =>
       tree.put(new Map([[path, { content: landed, mediaType: MEDIA_TYPE, build: record }]])),
     );
-    return landed.sha256;
+    return { sha256: landed.sha256, sha1: landed.sha1 ?? '', md5: landed.md5 ?? '' };
   });
 }
 

@@ -20,17 +20,18 @@ export async function deployByChecksum(request: ContentRequest, properties: Prop
   }
   const token = headers['x-checksum-deploy-token'];
   const found = typeof token === 'string' ? await request.uploaded(token) : await holderOf(request);
-  if (!found) throw failed();
+  if (!found) throw checksumDeployFailed();
   const { sha256, sha1, md5 } = claimsOf(request);
   const checksums = 'checksums' in found ? await found.checksums() : found;
   // What the client says besides must be true as well.
-  if (sha256 !== undefined && sha256 !== checksums.sha256) throw failed();
-  if ((sha1 !== undefined && sha1 !== checksums.sha1) || (md5 !== undefined && md5 !== checksums.md5)) throw failed();
+  if (sha256 !== undefined && sha256 !== checksums.sha256) throw checksumDeployFailed();
+  if ((sha1 !== undefined && sha1 !== checksums.sha1) || (md5 !== undefined && md5 !== checksums.md5))
+    throw checksumDeployFailed();
   try {
     const node = await deposit(request, found, properties, { sha1, md5 });
     return fileCreated(request, node, { checksums, declared: { sha1, md5 } });
   } catch (error) {
-    if (isAppError(error) && error.detail['vanished'] === true) throw failed();
+    if (isAppError(error) && error.detail['vanished'] === true) throw checksumDeployFailed();
     throw error;
   }
 }
@@ -44,12 +45,13 @@ function claimsOf({ exchange }: ContentRequest): ReturnType<typeof claimedChecks
   try {
     return claimedChecksums(exchange.request.headers);
   } catch (error) {
-    if (isAppError(error, 'invalid')) throw failed();
+    if (isAppError(error, 'invalid')) throw checksumDeployFailed();
     throw error;
   }
 }
 
-function failed(): AppError {
+/** The same whatever was wrong. */
+export function checksumDeployFailed(): AppError {
   return new AppError(
     'not_found',
     'Checksum deploy failed. No existing file with these checksums; send the file itself.',

@@ -2,7 +2,8 @@
 import { AppError } from '../../core/errors.ts';
 import type { Properties } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
-import { deployByChecksum } from './checksum-deploy.ts';
+import { holdsBuilds, putBuild } from './build-document.ts';
+import { checksumDeployFailed, deployByChecksum } from './checksum-deploy.ts';
 import { claimedChecksums } from './claimed-checksums.ts';
 import type { ContentRequest } from './content-request.ts';
 import { expectedOf, isOn, requireTaken, verified } from './deploy-rules.ts';
@@ -22,6 +23,11 @@ export async function put(request: ContentRequest): Promise<Reply> {
   requireTaken(request, path);
   const properties = propertiesOf(plain.parameters);
   if (plain.folder) return putFolder(request, properties);
+  if (holdsBuilds(request)) {
+    // Bytes that are linked make no build: the client sends them then.
+    if (isOn(exchange.request.headers['x-checksum-deploy'])) throw checksumDeployFailed();
+    return putBuild(request);
+  }
   const kind = format?.classify(path);
   if (kind?.kind === 'document') return takeDocument(request, kind);
   if (kind?.kind === 'checksum') {

@@ -51,6 +51,41 @@ onEachStorage('publishing builds', (world) => {
     assert.equal(answer.headers['x-checksum-sha256'], sums(stored.text).sha256);
   });
 
+  test('takes a document that is put by its path, and nothing else', async () => {
+    const { admin } = world().app;
+    const sent = makeBuild({ name: 'put-by-path', number: '7' });
+    const body = JSON.stringify(sent);
+    const path = `${REPO}/put-by-path/7-${MS}.json`;
+    const put = (address: string, content: string, headers: Record<string, string> = {}) =>
+      admin.request('PUT', address, { headers, body: content });
+    await expectStatus(put(path, body, { 'x-checksum-sha1': '0'.repeat(40) }), 409);
+    await expectStatus(put(path, body, { 'x-checksum-deploy': 'true', 'x-checksum-sha1': sums(body).sha1 }), 404);
+    await expectStatus(admin.request('GET', `${BUILD}/put-by-path/7`), 404);
+    const answer = await expectStatus(put(path, body, { 'x-checksum-sha1': sums(body).sha1 }), 201);
+    const got = (await getBuild(admin, 'put-by-path', '7')) as Record<string, unknown>;
+    assert.equal(got['artifactoryPrincipal'], 'admin');
+    const stored = await expectStatus(admin.request('GET', path), 200);
+    const { checksums } = answer.json() as { checksums: { sha256: string } };
+    assert.equal(checksums.sha256, sums(stored.text).sha256);
+    // What was fetched can be put again.
+    await expectStatus(put(path, stored.text, { 'x-checksum-sha1': sums(stored.text).sha1 }), 201);
+    assert.deepEqual(await numbersOf(admin, 'put-by-path'), ['7']);
+    for (const [address, content] of [
+      [`${REPO}/put-by-path/8-${MS}.json`, body],
+      [`${REPO}/readme.txt`, 'text'],
+      [path, '{"name":"put-by-path"}'],
+      [path, '['.repeat(1000)],
+    ] as const) {
+      await expectStatus(put(address, content), 400);
+    }
+    const publisher = await createUser(world().app, 'path-publisher');
+    await expectStatus(publisher.request('PUT', path, { body }), 404);
+    await grant(world().app, 'path-publishers', ['artifactory-build-info'], { 'path-publisher': ['w'] });
+    await expectStatus(publisher.request('PUT', path, { body }), 403);
+    const fresh = JSON.stringify(makeBuild({ name: 'by-path', number: '1' }));
+    await expectStatus(publisher.request('PUT', `${REPO}/by-path/1-${MS}.json`, { body: fresh }), 201);
+  });
+
   test('takes the content type that clients send', async () => {
     const { admin } = world().app;
     for (const type of ['application/vnd.org.jfrog.artifactory+json', 'application/json; charset=utf-8']) {
