@@ -131,10 +131,26 @@ export class RepositoryDirectory {
 
   /** The repositories with files of which the caller may see some, with what it may read there. */
   searchable(principal: Principal): SearchableRepository[] {
-    return [...this.#held.values(), ...this.#caches.values()].flatMap(({ row, leaf, cacheOf }) => {
+    const all = this.#holding().length;
+    const found = this.#searchable(principal);
+    const left = all - found.length;
+    traceStep(
+      `Of ${all} repositories with files ${found.length} are searched; ${left} are left out, since "${nameOf(principal)}" may read nothing in them.`,
+      'admin',
+    );
+    return found;
+  }
+
+  /** Those with files of their own; what a remote repository holds is found once, in its cache. */
+  #holding(): Held[] {
+    return [...this.#held.values(), ...this.#caches.values()].filter(
+      ({ row, leaf, cacheOf }) => leaf && (row.rclass !== 'remote' || cacheOf !== undefined),
+    );
+  }
+
+  #searchable(principal: Principal): SearchableRepository[] {
+    return this.#holding().flatMap(({ row, leaf, cacheOf }) => {
       if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return [];
-      // What a remote repository holds is found once, in its cache.
-      if (row.rclass === 'remote' && !cacheOf) return [];
       const permitted = this.#deps.permissions.readRule(principal, cacheOf ?? row.key);
       if (!permitted) return [];
       const { rule, files } = readLimitsOf(row.config);

@@ -4,6 +4,7 @@ import { isAdmin, type Principal } from '../core/principal.ts';
 import type { SearchableRepository } from '../core/read-rule.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { SearchScope } from '../db/search/criteria.ts';
+import { traceStep } from '../lib/trace.ts';
 
 /** The repositories as searches know them. */
 export interface SearchedRepositories {
@@ -31,6 +32,9 @@ export function scopeOf(repositories: SearchedRepositories, principal: Principal
   const wanted = options.only && new Set(options.only.flatMap((key) => repositories.expand(key)));
   const all = repositories.searchable(principal);
   const found = all.filter(({ key }) => (options.withTrash || key !== TRASH_KEY) && (!wanted || wanted.has(key)));
+  if (wanted) {
+    traceStep(`The search names repositories; ${found.length} of those that may be read are among them.`, 'admin');
+  }
   const byId = new Map(found.map((repository) => [repository.id, repository]));
   const byKey = new Map(found.map((repository) => [repository.key, repository.id]));
   let virtuals: ReadonlyMap<RepoKey, ReadonlySet<RepoKey>> | undefined;

@@ -1,6 +1,7 @@
 /** Every refusal and every miss can be explained by its request id: all of it to administrators, their part to callers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SYSTEM } from '../../../src/auth/accounts.ts';
 import type { Answer, Caller } from '../../support/test-app.ts';
 import { createUser, expectStatus, grant, onEachStorage, sendJson } from './api-world.ts';
 
@@ -69,6 +70,21 @@ onEachStorage('explaining', (world) => {
     const missing = await expectStatus(ann.request('GET', '/artifactory/no-such-repo/x'), 404);
     const [a, b] = [await explain(ann, hidden), await explain(ann, missing)];
     assert.deepEqual(a.steps, b.steps);
+  });
+
+  test('a search that finds nothing tells administrators how many repositories it looked into', async () => {
+    const { app, ann } = world();
+    const { repositories } = app.core;
+    const all = repositories.searchable(SYSTEM).length;
+    const latest = '/artifactory/api/search/latestVersion?g=org.none&a=none';
+    const missed = await expectStatus(ann.request('GET', latest), 404);
+    const { steps } = await explain(app.admin, missed);
+    assert.match(steps.join('\n'), new RegExp(`Of ${all} repositories with files 0 are searched; ${all} are left out`));
+    assert.doesNotMatch((await explain(ann, missed)).steps.join('\n'), /repositories/);
+    const narrowed = await expectStatus(app.admin.request('GET', `${latest}&repos=generic-local`), 404);
+    const told = (await explain(app.admin, narrowed)).steps.join('\n');
+    assert.match(told, new RegExp(`Of ${all} repositories with files ${all} are searched; 0 are left out`));
+    assert.match(told, /names repositories; 1 of those that may be read are among them/);
   });
 
   test('patterns of the repository are named', async () => {
