@@ -38,6 +38,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
       if (core.readOnly.of()) return;
       const result = await sweepOnce(core, async (tx) => (tx ? context.requireLease(tx) : proceed(context)()));
       reclaimed(result.bytes);
+      if (result.bytes > 0) await core.quota.recount();
       if (result.condemned > 0 || result.removed > 0) log.info(result, 'reclaimed space');
     },
   };
@@ -99,6 +100,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
   timer.unref();
   async function upkeep() {
     await database.dialect.maintain?.();
+    await core.quota.refresh();
     await core.uploads.closeIdle(CLOSE_IDLE_UPLOADS_MS);
     await core.authenticator.flush();
     await core.tokens.flushLastUsed();

@@ -15,6 +15,7 @@ import type { BlobDriver } from './blobs/driver.ts';
 import { openFsDriver } from './blobs/drivers/fs.ts';
 import { openS3Driver } from './blobs/drivers/s3.ts';
 import { MultipartUploads } from './blobs/multipart.ts';
+import { StorageQuota } from './blobs/quota.ts';
 import { BlobStore } from './blobs/store.ts';
 import { UploadSessions } from './blobs/uploads.ts';
 import type { Config } from './config/load.ts';
@@ -74,9 +75,11 @@ export async function openCore(config: Config, log: Log) {
     { registryTokenSeconds: config.docker.tokenSeconds },
   );
   const authenticator = new Authenticator({ database, principals, passwords, tokens, throttle });
+  const quota = new StorageQuota({ database, limitBytes: config.storage.quotaBytes });
   const blobs = new BlobStore({
     database,
     driver,
+    quota,
     inlineBytes: config.storage.inlineBytes,
     redirect: {
       enabled: config.storage.redirect,
@@ -169,6 +172,7 @@ export async function openCore(config: Config, log: Log) {
     tokens,
     authenticator,
     blobs,
+    quota,
     uploads,
     multiparts,
     uploadTokens: new UploadTokens(secrets),

@@ -12,6 +12,7 @@ import { singleflight } from '../lib/singleflight.ts';
 import type { BlobDriver, Stage } from './driver.ts';
 import { inlineContent } from './inline-content.ts';
 import { type Held, Landing } from './landing.ts';
+import type { StorageQuota } from './quota.ts';
 import { Soundness } from './soundness.ts';
 
 export interface BlobStoreDeps {
@@ -19,6 +20,8 @@ export interface BlobStoreDeps {
   readonly driver: BlobDriver;
   /** Blobs up to this size are held in the database: one write instead of three, and read with their row. */
   readonly inlineBytes: number;
+  /** How much may be stored; the disk alone limits it without. */
+  readonly quota?: Pick<StorageQuota, 'meter'>;
   readonly redirect: { readonly enabled: boolean; readonly minBytes: number; readonly ttlMs: number };
 }
 
@@ -45,6 +48,7 @@ export class BlobStore {
   async receive(body: Readable, options: StoreOptions = {}): Promise<Landing> {
     const hashes = new Hashes(algorithmsFor(options));
     const small: Buffer[] = [];
+    const meter = this.deps.quota?.meter(body);
     let stage: Stage | undefined;
     try {
       const owned = isRequest(body);
@@ -55,6 +59,7 @@ export class BlobStore {
       };
       const take = (chunk: Buffer) => {
         hashes.update(chunk);
+        meter?.take(chunk.length);
         if (options.maxBytes !== undefined && hashes.bytes > options.maxBytes) {
           throw new AppError('too_large', `The body is larger than the limit of ${options.maxBytes} bytes.`);
         }
@@ -65,8 +70,12 @@ export class BlobStore {
       };
       const cut = await drain(body, take, options.signal);
       if (cut !== undefined) throw cut;
-      return await this.land(stage ? { stage } : { buffer: Buffer.concat(small) }, hashes, options.expected ?? {});
+      const held = stage ? { stage } : { buffer: Buffer.concat(small) };
+      const landing = await this.land(held, hashes, options.expected ?? {});
+      meter?.end('kept');
+      return landing;
     } catch (error) {
+      meter?.end('dropped');
       await stage?.abort().catch(() => undefined);
       throw error;
     }

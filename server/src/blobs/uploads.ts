@@ -197,13 +197,15 @@ export class UploadSessions {
   async #pull(live: Live, body: Readable, signal: AbortSignal | undefined): Promise<unknown> {
     const { inlineBytes } = this.#store.deps;
     const isOwned = isRequest(body);
+    const meter = this.#store.deps.quota?.meter(body);
     const take = (chunk: Buffer) => {
+      meter?.take(chunk.length);
       live.hashes?.update(chunk);
       if (live.small) live.small.push(chunk);
       if (live.hashes && live.hashes.bytes > inlineBytes) live.small = undefined;
       return live.stage?.write(chunk, { owned: isOwned && !live.small });
     };
-    return drain(body, take, signal);
+    return drain(body, take, signal).finally(() => meter?.end('kept'));
   }
 
   async #finish(
@@ -245,12 +247,14 @@ export class UploadSessions {
   ): Promise<void> {
     const { driver, inlineBytes } = this.#store.deps;
     const isOwned = isRequest(last.body);
+    const meter = this.#store.deps.quota?.meter(last.body);
     const open = async () => {
       live.stage = await driver.stage();
       for (const earlier of live.small ?? []) await live.stage.write(earlier);
       live.small = undefined;
     };
     const take = (chunk: Buffer) => {
+      meter?.take(chunk.length);
       live.hashes?.update(chunk);
       live.small?.push(chunk);
       const isLarge = (live.hashes?.bytes ?? Number.POSITIVE_INFINITY) > inlineBytes;
@@ -262,7 +266,9 @@ export class UploadSessions {
     try {
       const cut = await drain(last.body, take, last.signal);
       if (cut !== undefined) throw cut;
+      meter?.end('kept');
     } catch (error) {
+      meter?.end('dropped');
       // The bytes before this request are still what the row says.
       await this.#forget(row, live);
       throw error;

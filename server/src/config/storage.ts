@@ -39,6 +39,9 @@ export const storageSection = z
     freeSpaceFloorBytes: bytes()
       .default(256 * MIB)
       .describe('With less free space than this on the disk, uploads are refused.'),
+    quotaBytes: bytes(1)
+      .optional()
+      .describe('How many bytes of files are stored at most, each content once. Deploys beyond are refused with 413.'),
     redirect: z
       .boolean()
       .default(false)

@@ -280,7 +280,6 @@ const ROWS: readonly Row[] = [
 
 const SKIPPED: readonly SkippedRow[] = [
   { row: 'G03: reading through remote and virtual repositories', reason: 'a later issue' },
-  { row: 'G04: quotas', reason: 'there are no quotas yet' },
   { row: 'G13: deleting a folder of a million files', reason: 'belongs to the benches' },
   { row: 'G14-G15: moving and copying', reason: 'in webdav.test.ts and api/relocations.test.ts' },
   { row: 'G17-G20, G23: storage API and properties', reason: 'in api/storage.test.ts and api/properties.test.ts' },
