@@ -39,6 +39,7 @@ import { Retention } from './repositories/retention.ts';
 import { SystemConfiguration } from './repositories/system-configuration.ts';
 import { trashcanOf, trashSettings } from './repositories/trash-settings.ts';
 import { Veils } from './repositories/veils.ts';
+import { ShadowingLog } from './repositories/virtual/shadowing.ts';
 import { Searches } from './search/searches.ts';
 
 /** Where messages go; a pino logger fits. */
@@ -122,6 +123,7 @@ export async function openCore(config: Config, log: Log) {
     configuration,
     readOnly,
     retention,
+    shadowing: new ShadowingLog(database),
   });
   classOf = (key) => repositories.classOf(key);
   const accounts: AccountDeps = {

@@ -303,6 +303,8 @@ export interface Repository {
   readonly rclass: 'local' | 'remote' | 'virtual' | 'federated';
   /** Settings as the administrator gave them. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** The repository that takes what is put into this one: itself, or another; undefined where nothing can be put. */
+  readonly deploysTo: RepoKey | undefined;
   /** Whether the caller has a right here: for protocols that behave differently for those who will write. */
   allows(action: Action, path: RepoPath): boolean;
   /** Throws what the caller may be told if it lacks the right: asked before a body is read. */

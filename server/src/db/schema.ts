@@ -45,6 +45,7 @@ export interface Schema {
   empty_folder: EmptyFolderTable;
   package_revision: PackageRevisionTable;
   expected_file: ExpectedFileTable;
+  shadowed_name: ShadowedNameTable;
 }
 
 export interface RepositoryTable {
@@ -452,4 +453,14 @@ export interface ExpectedFileTable {
   name: string;
   size: number;
   media_type: string;
+}
+
+/** A name of a local package that the upstream of a remote repository was asked for through a virtual one. */
+export interface ShadowedNameTable {
+  virtual_id: number;
+  remote_id: number;
+  name: string;
+  reason: string;
+  first_at: number;
+  last_at: number;
 }

@@ -21,6 +21,7 @@ import type { Call, Exchange, Refusal } from '../http/exchange.ts';
 import { RouteTable } from '../lib/route-table.ts';
 import type { Narrowing, RepositoryDirectory } from '../repositories/directory.ts';
 import { type Addressed, addressFormat, type Bindings } from './addressing.ts';
+import { isRelayed } from './relayed.ts';
 import { narrowByToken } from './token-narrowing.ts';
 import { refusalOfUnserved } from './unserved.ts';
 
@@ -162,7 +163,9 @@ class FormatCall implements Call {
 
   #requireRepository({ principal, authenticated, registryAccess }: Authentication): Repository {
     const { key, format } = this.#addressed;
-    const repo = this.#deps.repositories.get(key as string, principal, this.#narrowing(registryAccess));
+    const narrowing = this.#narrowing(registryAccess);
+    const relayed = isRelayed(this.#exchange.request);
+    const repo = this.#deps.repositories.get(key as string, principal, narrowing, { relayed });
     if (repo && format.packageTypes.includes(repo.packageType)) {
       this.#exchange.note.repo = repo.key;
       return repo;

@@ -101,6 +101,7 @@ export function authorise(leaf: LeafRepository, access: Access, documents: Forma
     packageType: leaf.packageType,
     rclass: leaf.rclass,
     settings: leaf.settings,
+    deploysTo: leaf.rclass === 'remote' ? undefined : leaf.key,
     allows: access.allows,
     require: access.require,
     async serve(wanted, purpose) {

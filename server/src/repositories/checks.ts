@@ -26,6 +26,8 @@ export interface CheckContext {
 const FAMILIES: readonly ReadonlySet<string>[] = [new Set(['maven', 'gradle', 'ivy', 'sbt'])];
 /** Types whose clients fetch by digest, in several requests that must see the same bytes. */
 const FETCHED_BY_DIGEST = new Set(['docker', 'oci', 'helmoci']);
+/** Types whose virtual repositories may have members of any type: they give what lies at a path, whatever it is. */
+const MIXED = new Set(['generic']);
 const MAX_DEPTH = 10;
 
 /** The class of this name in whatever case. */
@@ -179,6 +181,7 @@ function checkVirtual(candidate: Candidate, context: CheckContext): void {
     checkMember(candidate, member, context);
   }
   checkCycles(candidate, context);
+  for (const name of namesOf(config['localNameShadowingExceptions'])) parsePatterns(name);
   const deployment = textOf(config['defaultDeploymentRepo']);
   if (deployment === '') return;
   const target = context.rows.get(deployment);
@@ -188,6 +191,12 @@ function checkVirtual(candidate: Candidate, context: CheckContext): void {
       `The field "defaultDeploymentRepo" must name a local member of the repository, which "${clip(deployment)}" is not.`,
     );
   }
+  if (!areRelated(candidate.packageType, target.packageType)) {
+    throw new AppError(
+      'invalid',
+      `"${target.key}" is of the type "${target.packageType}", so nothing can be deployed to it through a ${candidate.packageType} repository.`,
+    );
+  }
 }
 
 function checkMember({ key, packageType }: Candidate, member: string, { rows }: CheckContext): void {
@@ -195,12 +204,15 @@ function checkMember({ key, packageType }: Candidate, member: string, { rows }: 
   if (!row) {
     throw new AppError('invalid', `There is no repository "${clip(member)}", which the field "repositories" names.`);
   }
-  const related = FAMILIES.some((family) => family.has(packageType) && family.has(row.packageType));
-  if (row.packageType === packageType || related) return;
+  if (MIXED.has(packageType) || areRelated(packageType, row.packageType)) return;
   throw new AppError(
     'invalid',
     `"${row.key}" is of the type "${row.packageType}", so the ${packageType} repository "${key}" cannot have it as a member.`,
   );
+}
+
+function areRelated(one: string, other: string): boolean {
+  return one === other || FAMILIES.some((family) => family.has(one) && family.has(other));
 }
 
 /** Follows the members of members; nothing may lead back here, nor go on for ever. */

@@ -1,5 +1,6 @@
 /** Finds repositories by key and binds them to their caller. */
 import { cacheKeyOf } from '../core/cache-keys.ts';
+import type { Format } from '../core/format.ts';
 import { clip, type RepoKey, ROOT } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
 import { isAdmin, nameOf, type Principal } from '../core/principal.ts';
@@ -17,6 +18,10 @@ import type { ReadOnly } from './read-only.ts';
 import { RemoteCache, withoutDeploys } from './remote/cache.ts';
 import { settingOf } from './settings.ts';
 import type { SystemConfiguration } from './system-configuration.ts';
+import type { BindMember } from './virtual/bound.ts';
+import type { ShadowingNotes } from './virtual/guard.ts';
+import { type Plan, planOf } from './virtual/plan.ts';
+import { bindVirtual, noDeployment, unknownTarget, VirtualMemory } from './virtual/repository.ts';
 
 export interface DirectoryDeps extends LocalDeps {
   readonly database: Database;
@@ -24,6 +29,7 @@ export interface DirectoryDeps extends LocalDeps {
   readonly access: AccessOptions;
   readonly configuration: SystemConfiguration;
   readonly readOnly: ReadOnly;
+  readonly shadowing: ShadowingNotes;
 }
 
 /** Narrows what a caller may do beyond its permissions, such as by the scope of a short-lived token. */
@@ -34,9 +40,16 @@ interface Held {
   readonly row: RepositoryRow;
   /** The cache of a remote repository: rights and the read-only switch are those of this one. */
   readonly cacheOf?: RepoKey;
-  /** Undefined for classes that are configured but not served. */
+  /** Undefined for classes that are configured but not served, and for virtual repositories, which hold nothing. */
   readonly leaf: LeafRepository | undefined;
   readonly limits: Limits | undefined;
+  /** How the members of a virtual repository are asked. */
+  readonly plan: Plan | undefined;
+}
+
+export interface GetOptions {
+  /** The request comes from another server on behalf of its clients. */
+  readonly relayed?: boolean;
 }
 
 /** A repository as its administrator made it, whatever its class. */
@@ -47,6 +60,7 @@ export class RepositoryDirectory {
   #held = new Map<string, Held>();
   /** What remote repositories hold, under keys that no other repository can have. */
   #caches = new Map<string, Held>();
+  #virtualMemory = new VirtualMemory();
   #started = 0;
   #applied = 0;
 
@@ -61,12 +75,19 @@ export class RepositoryDirectory {
     // What a reading that began later has found must not be undone by this one.
     if (turn < this.#applied) return;
     this.#applied = turn;
-    this.#held = new Map(
+    const held = new Map(
       rows.map((row) => [
-        row.key,
+        row.key as string,
         { row, leaf: this.#leaf(row), limits: limitsOf(row.key, row.config, this.#layout(row)) },
       ]),
     );
+    const withPlan = (each: Omit<Held, 'plan'>): Held => ({
+      ...each,
+      plan: each.row.rclass === 'virtual' ? planOf(each, (key) => held.get(key)) : undefined,
+    });
+    this.#held = new Map([...held].map(([key, each]) => [key, withPlan(each)]));
+    // What was remembered is of members that may be others by now.
+    this.#virtualMemory = new VirtualMemory();
     this.#caches = new Map(rows.flatMap((row) => (row.rclass === 'remote' ? [this.#cache(row)] : [])));
   }
 
@@ -91,10 +112,29 @@ export class RepositoryDirectory {
   }
 
   /** The repository for this caller; undefined when there is none, or none it may know of. */
-  get(key: string, principal: Principal, narrow?: Narrowing): Repository | undefined {
+  get(key: string, principal: Principal, narrow?: Narrowing, options?: GetOptions): Repository | undefined {
     const held = this.#find(key);
     if (!held) traceStep(`There is no repository "${clip(key)}".`, 'admin');
-    return held && this.#bind(held, principal, narrow);
+    return held && this.#bind(held, principal, narrow, options);
+  }
+
+  /**
+   * The repository that takes what is put into this one: itself, or for a virtual one the target of its settings, within
+   * its patterns. Throws what the caller may be told where there is none.
+   */
+  target(repo: Repository, principal: Principal, narrow?: Narrowing): Repository {
+    const held = this.#held.get(repo.key);
+    if (!held?.plan) return repo;
+    const { deployment } = held.plan;
+    if (!deployment) throw noDeployment(repo.key);
+    const bound = this.#memberBinder(held.row, principal, narrow)(deployment);
+    if (!bound) throw unknownTarget(repo.key, principal.kind === 'anonymous');
+    return bound.repo;
+  }
+
+  /** The order in which the members of a virtual repository are asked, whoever asks; undefined for others. */
+  planOf(key: string): Plan | undefined {
+    return this.#held.get(key)?.plan;
   }
 
   /** The repositories of these package types that the caller may know of, by key. */
@@ -216,18 +256,68 @@ export class RepositoryDirectory {
     );
   }
 
-  #bind(held: Held, principal: Principal, narrow: Narrowing | undefined): Repository | undefined {
+  #bind(
+    held: Held,
+    principal: Principal,
+    narrow: Narrowing | undefined,
+    options: GetOptions = {},
+  ): Repository | undefined {
+    if (held.plan) return this.#bindVirtual(held.row, held.plan, principal, narrow, options);
     const access = this.#accessTo(held, principal, narrow);
     if (!access || !held.leaf) return undefined;
-    const format = this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(held.row.packageType));
-    return authorise(held.leaf, access, format?.documents);
+    return authorise(held.leaf, access, this.#formatOf(held.row)?.documents);
   }
 
   #find(key: string): Held | undefined {
     return this.#held.get(key) ?? this.#caches.get(key);
   }
 
-  #accessTo({ row, leaf, limits, cacheOf }: Held, principal: Principal, narrow?: Narrowing): Access | undefined {
+  #formatOf({ packageType }: RepositoryRow): Format | undefined {
+    return this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(packageType));
+  }
+
+  #bindVirtual(
+    row: RepositoryRow,
+    plan: Plan,
+    principal: Principal,
+    narrow: Narrowing | undefined,
+    { relayed = false }: GetOptions,
+  ): Repository | undefined {
+    if (!this.#isKnownTo(row, principal)) {
+      traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in any member of "${row.key}".`, 'admin');
+      return undefined;
+    }
+    return bindVirtual(
+      { database: this.#deps.database, notes: this.#deps.shadowing },
+      {
+        plan,
+        format: this.#formatOf(row),
+        memory: this.#virtualMemory,
+        bind: this.#memberBinder(row, principal, narrow),
+        relayed,
+        anonymous: principal.kind === 'anonymous',
+      },
+    );
+  }
+
+  /** Binds members of a virtual repository to the caller. */
+  #memberBinder(virtual: RepositoryRow, principal: Principal, narrow: Narrowing | undefined): BindMember {
+    // A token names the repository that its holder asked for, and covers the members through it.
+    const narrowed = narrow && ((access: Access) => narrow(access, virtual.key));
+    return (member) => {
+      const held = this.#held.get(member.key);
+      const access = held && this.#accessTo(held, principal, narrowed, member.passage);
+      if (!access) return undefined;
+      return { member, access, repo: authorise(member.leaf, access, this.#formatOf(held.row)?.documents) };
+    };
+  }
+
+  #accessTo(
+    { row, leaf, limits, cacheOf }: Held,
+    principal: Principal,
+    narrow?: Narrowing,
+    passage: readonly Limits[] = [],
+  ): Access | undefined {
     // What was deleted may have come from places that the caller must not see.
     if (!leaf || (row.key === TRASH_KEY && !isAdmin(principal))) return undefined;
     const owner = cacheOf ?? row.key;
@@ -239,7 +329,7 @@ export class RepositoryDirectory {
     }
     const narrowed = narrow ? narrow(permitted, row.key) : permitted;
     const writing = writesOf(this.#deps.readOnly, owner)(narrowed);
-    const limited = limits ? limits(writing) : writing;
+    const limited = [...(limits ? [limits] : []), ...passage].reduce((inner, limit) => limit(inner), writing);
     const access = this.#deps.veils.over(row.id, limited);
     return cacheOf ? withoutDeploys(access, row.key) : access;
   }
@@ -249,7 +339,7 @@ export class RepositoryDirectory {
     const leaf = new RemoteCache(this.#deps, row, 'remote');
     // A repository that is blacked out says so by the name that its administrator knows.
     const limits = limitsOf(remote.key, remote.config, this.#layout(remote));
-    return [row.key, { row, leaf, limits, cacheOf: remote.key }];
+    return [row.key, { row, leaf, limits, plan: undefined, cacheOf: remote.key }];
   }
 
   #leaf(row: RepositoryRow): LeafRepository | undefined {

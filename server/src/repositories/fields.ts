@@ -103,9 +103,11 @@ const COMMON: readonly SettingField[] = [
     effect: 'filters lists; a repository created with one must have a key that begins with it',
   }),
   names('environments', 'LRVF+'),
-  flag('priorityResolution', 'LRF+'),
+  flag('priorityResolution', 'LRF+', false, {
+    effect: 'asked first in virtual repositories, and alone for packages that it has',
+  }),
   names('propertySets', 'LRF+'),
-  flag('blackedOut', 'LRF+', false, { effect: 'nothing is deployed or served' }),
+  flag('blackedOut', 'LRF+', false, { effect: 'nothing is deployed or served, and virtual repositories pass it over' }),
   flag('xrayIndex', 'LRF+'),
   flag('archiveBrowsingEnabled', 'LRF+', false, { effect: 'browsers show files instead of saving them' }),
   flag('downloadRedirect', 'LRF+'),
@@ -247,19 +249,33 @@ const TRANSPORT: readonly SettingField[] = [
 ];
 
 const AGGREGATION: readonly SettingField[] = [
-  names('repositories', 'V+', [], { effect: 'shown; content of virtual repositories is not served yet' }),
-  text('defaultDeploymentRepo', 'V', NONE, { effect: 'what is deployed by plain path goes there' }),
-  flag('artifactoryRequestsCanRetrieveRemoteArtifacts', 'V+'),
-  flag('hideUnauthorizedResources', 'V+'),
+  names('repositories', 'V+', [], { effect: 'whose content is served, in this order within each class' }),
+  text('defaultDeploymentRepo', 'V', NONE, { effect: 'what is deployed goes there' }),
+  flag('artifactoryRequestsCanRetrieveRemoteArtifacts', 'V+', false, {
+    effect: 'whether requests of other servers for their clients may lead to requests to upstreams',
+  }),
+  flag('hideUnauthorizedResources', 'V+', false, {
+    effect: 'what the caller may not read anywhere is answered as not found',
+  }),
   count('virtualRetrievalCachePeriodSecs', 'V', among(['helm', 'npm'], 600, 7200)),
   choice('pomRepositoryReferencesCleanupPolicy', 'V', 'discard_active_reference', ['discard_any_reference', 'nothing']),
   text('keyPair', 'V'),
   text('debianDefaultArchitectures', 'V', 'amd64,i386'),
-  flag('resolveDockerTagsByTimestamp', 'V'),
+  flag('resolveDockerTagsByTimestamp', 'V', false, {
+    effect: 'of a release that several members have, that which changed last is served',
+  }),
   flag('useNamespaces', 'V'),
   text('p2Urls', 'V', NONE),
   text('p2OriginalUrl', 'V', NONE),
   flag('cachingLocalForeignLayersEnabled', 'V'),
+  choice('localNameShadowing', 'V', 'enforce', ['warn', 'off'], {
+    effect:
+      'whether remote members are kept from answering for packages that a local member has, are asked but noted, or are simply asked',
+  }),
+  names('localNameShadowingExceptions', 'V', [], {
+    effect:
+      'names of packages, or patterns of them, that remote members may answer for although a local member has them',
+  }),
 ];
 
 export const FIELDS: readonly SettingField[] = [...COMMON, ...LAYOUT, ...HOLDING, ...TRANSPORT, ...AGGREGATION];

@@ -41,9 +41,11 @@ export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContex
  */
 async function keepForPush(repo: Repository, name: string, asset: Asset, rules: LeaseRules): Promise<boolean> {
   const path = waitingBlob(name, asset.sha256);
-  if (!repo.allows('deploy', path) || !repo.allows('read', path)) return true;
+  if (repo.deploysTo === undefined || !repo.allows('deploy', path) || !repo.allows('read', path)) return true;
   const waiting = asset.path === path ? asset : await repo.get(path);
-  if (waiting && Date.now() - waiting.modifiedAt.getTime() < rules.graceMs / 2) return true;
+  // What waits in another repository is of no use for a push to this one.
+  const isHere = waiting?.repo === repo.deploysTo;
+  if (waiting && isHere && Date.now() - waiting.modifiedAt.getTime() < rules.graceMs / 2) return true;
   try {
     await repo.change(name, (tree) =>
       tree.renew(path, { content: asset, mediaType: 'application/octet-stream', package: name }),

@@ -18,6 +18,7 @@ import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import { findHolder } from '../../repositories/holders.ts';
 import { type RelocateDeps, relocate } from '../../repositories/relocate.ts';
 import { refusalOfDeploy } from '../../repositories/remote/cache.ts';
+import { isRelayed } from '../relayed.ts';
 import { refusalOfUnserved } from '../unserved.ts';
 import { type ContentRequest, latinJson } from './content-request.ts';
 import { remove } from './delete.ts';
@@ -53,6 +54,8 @@ interface Addressed {
   readonly depth: number;
   readonly style: ContentRequest['style'];
 }
+
+const WRITING = new Set(['PUT', 'DELETE', 'MKCOL']);
 
 /** Looking into an archive is much work for one request: so many do it at once. */
 const LOOKING = 4;
@@ -168,10 +171,10 @@ class ContentCall implements Call {
     const method = this.#exchange.request.method ?? 'GET';
     // What a remote repository has is changed where it is held, and nothing is put there.
     const cache = READING.has(method) ? undefined : repositories.cacheKeyOf(key);
-    const bound = repositories.get(cache ?? key, principal);
+    const relayed = isRelayed(this.#exchange.request);
+    const bound = repositories.get(cache ?? key, principal, undefined, { relayed });
     if (bound && cache && (method === 'PUT' || method === 'MKCOL')) throw refusalOfDeploy(clip(key));
-    const repo = bound ?? (method === 'PUT' ? this.#deploymentTarget(principal) : undefined);
-    if (repo) return repo;
+    if (bound) return this.#asMeant(bound, principal);
     if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
     const unserved = refusalOfUnserved(repositories, key, { principal, method });
     if (unserved) throw unserved;
@@ -181,12 +184,13 @@ class ContentCall implements Call {
     );
   }
 
-  /** What is deployed to a virtual repository goes to the local one that its settings name. */
-  #deploymentTarget(principal: Principal): Repository | undefined {
-    const { key } = this.#addressed;
-    const { repositories } = this.#deps;
-    const described = repositories.describe(key, principal);
-    const target = described?.rclass === 'virtual' ? described.config['defaultDeploymentRepo'] : undefined;
-    return typeof target === 'string' && target !== '' ? repositories.get(target, principal) : undefined;
+  /** What is put through a virtual repository is told of as what it is in the one that takes it. */
+  #asMeant(repo: Repository, principal: Principal): Repository {
+    const method = this.#exchange.request.method ?? '';
+    if (repo.rclass !== 'virtual' || !WRITING.has(method)) return repo;
+    if (method === 'DELETE' && repo.deploysTo === undefined) {
+      throw new AppError('not_found', `Nothing can be deleted through "${repo.key}": it takes nothing itself.`);
+    }
+    return this.#deps.repositories.target(repo, principal);
   }
 }

@@ -78,9 +78,10 @@ onEachStorage('classes of repositories', (world) => {
     await make(app, 'docker-member', { rclass: 'local', packageType: 'docker' });
     await make(app, 'm-maven', { rclass: 'local', packageType: 'maven' });
     await make(app, 'm-gradle', { rclass: 'local', packageType: 'gradle' });
-    for (const repositories of [['nowhere'], ['docker-member'], ['ring'], ['far', 'far'], Array(10_000).fill('far')]) {
+    for (const repositories of [['nowhere'], ['ring'], ['far', 'far'], Array(10_000).fill('far')]) {
       await make(app, 'ring', { rclass: 'virtual', repositories }, 400);
     }
+    await make(app, 'ring', { rclass: 'virtual', packageType: 'maven', repositories: ['docker-member'] }, 400);
     await make(app, 'mixed', { rclass: 'virtual', packageType: 'maven', repositories: ['m-maven', 'm-gradle'] });
     await make(app, 'ring-c', { rclass: 'virtual' });
     await make(app, 'ring-b', { rclass: 'virtual', repositories: ['ring-c'] });
