@@ -10,6 +10,7 @@ import { Scheduler } from './jobs/scheduler.ts';
 import { Worker } from './jobs/worker.ts';
 import { assemblyJob } from './repositories/assembly-job.ts';
 import { sweepOnce } from './repositories/reclaim.ts';
+import { unusedFilesJob } from './repositories/remote/unused-files.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
 import { archiveJob, archiveReindexJob } from './search/archive-index.ts';
 import type { Core, Log } from './state.ts';
@@ -67,7 +68,9 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
   const assembling = assemblyJob(core.multiparts, proceed);
   const ofTree = treeJobs(core.operations, { trash: core.trash, proceed });
   const reindexing = archiveReindexJob(core);
+  const ofCaches = unusedFilesJob({ ...core, reviewDelayMs: config.sweep.reviewDelayMs }, proceed);
   const queue = new Queue([
+    ofCaches.job,
     sweepJob,
     upkeepJob,
     checksumJob,
@@ -86,6 +89,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
     { name: 'upkeep', everyMs: 10 * 60_000, job: upkeepJob as JobDefinition<unknown>, payload: {} },
     { name: 'checksums', everyMs: CHECKSUM_DELAY_MS, job: checksumJob as JobDefinition<unknown>, payload: {} },
     ...ofTree.schedules,
+    ofCaches.schedule,
   ];
   const worker = new Worker({ database, queue, log }, { concurrency: config.jobs.workers, pollMs: config.jobs.pollMs });
   const scheduler = new Scheduler({ database, queue, log }, schedules, {

@@ -1,5 +1,5 @@
 /** Rows of files that belong beside a lead file but were not fetched yet. */
-import { joinPath, type RepoPath, type Sha256 } from '../core/ids.ts';
+import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Db, Tx } from './database.ts';
 
 export interface ExpectedRow {
@@ -36,6 +36,39 @@ export async function setExpected(
         media_type: mediaType,
       })),
     )
+    .execute();
+}
+
+/** Notes that a file which is to be removed belongs beside the lead files in its folder, where there are any. */
+export async function expectAgain(
+  tx: Tx,
+  repoId: number,
+  file: {
+    readonly id: number;
+    readonly path: RepoPath;
+    readonly package: string;
+    readonly sha256: Sha256;
+    readonly size: number;
+    readonly mediaType: string;
+  },
+): Promise<void> {
+  const { parent, name } = splitPath(file.path);
+  const leads = await tx
+    .selectFrom('node')
+    .innerJoin('package_version', 'package_version.node_id', 'node.id')
+    .select('node.id')
+    .where('node.repo_id', '=', repoId)
+    .where('node.parent', '=', parent)
+    .where('node.package', '=', file.package)
+    .orderBy('node.id')
+    .limit(1000)
+    .execute();
+  if (leads.length === 0 || leads.some(({ id }) => id === file.id)) return;
+  const row = { repo_id: repoId, package: file.package, sha256: file.sha256, name, size: file.size };
+  await tx
+    .insertInto('expected_file')
+    .values(leads.map(({ id }) => ({ lead_id: id, media_type: file.mediaType, ...row })))
+    .onConflict((conflict) => conflict.columns(['lead_id', 'name']).doNothing())
     .execute();
 }
 

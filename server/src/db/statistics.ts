@@ -1,4 +1,5 @@
 /** Rows of statistics: how often files were fetched. */
+import { chunks } from './blobs.ts';
 import { type Db, isPostgres, type Tx } from './database.ts';
 import { prepared } from './prepared.ts';
 
@@ -68,6 +69,21 @@ export async function getStatistic(db: Db, nodeId: number): Promise<Statistic> {
     remoteDownloads: row?.remote_downloads ?? 0,
     remoteDownloadedAt: row?.remote_downloaded_at ?? 0,
   };
+}
+
+/** When files were last fetched, for those of the nodes that ever were. */
+export async function listDownloadTimes(db: Db, nodeIds: readonly number[]): Promise<Map<number, number>> {
+  const found = new Map<number, number>();
+  for (const chunk of chunks(nodeIds)) {
+    const rows = await db
+      .selectFrom('statistic')
+      .select(['node_id', 'downloaded_at'])
+      .where('node_id', 'in', chunk)
+      .where('downloaded_at', 'is not', null)
+      .execute();
+    for (const row of rows) found.set(row.node_id, row.downloaded_at ?? 0);
+  }
+  return found;
 }
 
 export async function changeStatistic(tx: Tx, nodeId: number, change: StatisticChange): Promise<void> {

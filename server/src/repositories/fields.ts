@@ -188,7 +188,9 @@ const TRANSPORT: readonly SettingField[] = [
   count('retrievalCachePeriodSecs', 'R+', among(['docker', 'oci', 'helmoci'], 21_600, 7200)),
   count('metadataRetrievalTimeoutSecs', 'R+', 60),
   count('missedRetrievalCachePeriodSecs', 'R+', 1800),
-  count('unusedArtifactsCleanupPeriodHours', 'R+'),
+  count('unusedArtifactsCleanupPeriodHours', 'R+', 0, {
+    effect: 'files in the cache that nobody fetched for so long are removed, once an hour; 0 keeps them',
+  }),
   flag('unusedArtifactsCleanupEnabled', 'R'),
   count('assumedOfflinePeriodSecs', 'R+', 300),
   flag('fetchJarsEagerly', 'R'),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestApp } from '../../support/test-app.ts';
 import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } from '../api/api-world.ts';
+import { hold } from './held-files.ts';
 
 const ALL = '/artifactory/api/repositories';
 const NOT_LOCAL = /Could not find a local repository named (far|far-cache) to deploy to\./;
@@ -10,30 +11,6 @@ const NOT_LOCAL = /Could not find a local repository named (far|far-cache) to de
 const NOWHERE = 'http://upstream.invalid/files';
 
 type Json = Record<string, unknown>;
-
-/** Has a remote repository hold files as if they had come from its upstream. */
-async function hold(app: TestApp, remote: string, files: Readonly<Record<string, string>>): Promise<void> {
-  const staging = `${remote}-staging`;
-  await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/${staging}`, { rclass: 'local', packageType: 'generic' }), 200);
-  for (const [path, body] of Object.entries(files)) {
-    await expectStatus(app.admin.request('PUT', `/artifactory/${staging}/${path}`, { body }), 201);
-  }
-  const database = await app.openDatabase();
-  try {
-    await database.transaction(async (tx) => {
-      const idOf = async (key: string) =>
-        (await tx.selectFrom('repository').select('id').where('key', '=', key).executeTakeFirstOrThrow()).id;
-      await tx
-        .updateTable('node')
-        .set({ repo_id: await idOf(remote) })
-        .where('repo_id', '=', await idOf(staging))
-        .execute();
-    });
-  } finally {
-    await database.close();
-  }
-  await expectStatus(app.admin.request('DELETE', `${ALL}/${staging}`), 200);
-}
 
 async function makeRemote(app: TestApp, key: string, files: Readonly<Record<string, string>>): Promise<void> {
   const body = { rclass: 'remote', packageType: 'generic', url: NOWHERE };
