@@ -35,6 +35,12 @@ export const dockerSection = z
       .boolean()
       .default(true)
       .describe('Whether manifests of media types the server does not know are accepted.'),
+    catalogFromCache: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the catalogue of a remote repository is made of what its cache holds, instead of asking upstream. The same as `artifactory.docker.catalogs.tags.fallback.fetch.remote.cache`.',
+      ),
     tokenSeconds: count(60, 86_400).default(3600).describe('Life of a token issued to a client of the registry.'),
     refreshTokens: z
       .boolean()

@@ -3,12 +3,13 @@
  * When it is asked, how often, by whom, and what happens when no answer comes is the remote class's business.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Digest, RepoPath, Sha256 } from './ids.ts';
+import type { Digest, RepoKey, RepoPath, Sha256 } from './ids.ts';
 import type { Landed, PropertyValue, Tree, Wanted } from './repository.ts';
 import type { Ask } from './upstream.ts';
 
 /** A remote repository as formats may know it: without its secrets. */
 export interface RemoteFacts {
+  readonly key: RepoKey;
   readonly packageType: string;
   readonly url: URL;
   readonly settings: Readonly<Record<string, unknown>>;
@@ -100,6 +101,10 @@ export interface ListedVersion {
 }
 
 export interface RemoteRules {
+  /** Where the upstream really is that an administrator's URL means; the URL itself without it. */
+  address?(url: URL): URL;
+  /** How the upstream spells the name of a package, where clients may spell it otherwise too: it is held under this one. */
+  canonical?(packageName: string, remote: RemoteFacts): string;
   /** What to ask for; undefined where an upstream of this type has no such thing. */
   fetch(wanted: Wanted, remote: RemoteFacts): Fetch | undefined;
   /** Names of the versions of a package; without it, those that are in the cache. */

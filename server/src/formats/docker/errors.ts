@@ -98,7 +98,9 @@ const FALLBACK_CODES: Readonly<Record<ErrorCode, string>> = {
 
 /** The error body of the protocol, with its challenge where credentials are asked for. */
 export function renderFailure(failure: Failure): Reply {
-  const { error, status } = failure;
+  const { error } = failure;
+  // Clients wait and ask again after a 503; a 502 makes some of them give up.
+  const status = error.code === 'upstream_failed' ? 503 : failure.status;
   return {
     status,
     json: { errors: ociErrors(error) },

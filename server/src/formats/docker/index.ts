@@ -9,11 +9,12 @@ import { parseManifest } from './manifest.ts';
 import { deleteManifest, getManifest, type ManifestSettings, putManifest } from './manifests.ts';
 import { checkKey, digestFolder, INDEX, MANIFEST, placeFile } from './names.ts';
 import { imageOfTag, removeOldTags } from './old-tags.ts';
+import { defineRemote, type RemoteDockerSettings } from './remote.ts';
 import { SEARCH_ROUTES } from './search.ts';
 import { getToken, postToken } from './token.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
-export type DockerSettings = ManifestSettings & LeaseRules;
+export type DockerSettings = ManifestSettings & LeaseRules & RemoteDockerSettings;
 
 export function defineDocker(settings: DockerSettings): Format {
   return {
@@ -29,6 +30,7 @@ export function defineDocker(settings: DockerSettings): Format {
       const byDigest = /(^|\/)sha256:[0-9a-f]{64}\//.test(path);
       return { kind: 'artifact', mutable: (name === MANIFEST || name === INDEX) && !byDigest };
     },
+    remote: defineRemote(settings),
     references: (bytes, mediaType) => parseManifest(bytes, mediaType, { acceptUnknown: true }).required,
     retentionScope: imageOfTag,
     retain: removeOldTags,

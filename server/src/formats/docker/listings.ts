@@ -26,16 +26,21 @@ export async function listTags(request: ProtocolRequest, { repo, links }: Protoc
   const name = parseName(request.params['name'] ?? '', false);
   const limit = Math.min(pageSize(request.query, DEFAULT_TAGS), MAX_TAGS);
   const last = lastOf(request.query);
-  if (!(await repo.isFolder(name as RepoPath))) {
+  const tags = await tagsAfter(repo, name, last, Math.max(limit, 1) + 1);
+  if (tags.length === 0 && !(await isImage(repo, name))) {
     throw ociError('NAME_UNKNOWN', `There is no image "${name}" in the repository "${repo.key}".`, {
       detail: { name },
     });
   }
-  const tags = await tagsAfter(repo, name, last, limit + 1);
   return page(links, `${name}/tags/list`, tags, limit, (items) => ({
     name: nameAsAsked(links, name),
     tags: items,
   }));
+}
+
+/** Whether anything of it is held here, or its upstream knows of a tag. */
+async function isImage(repo: Repository, name: string): Promise<boolean> {
+  return (await repo.isFolder(name as RepoPath)) || (await repo.versionNames(name, { limit: 1 })).length > 0;
 }
 
 /** Clients compare the name with what they asked for, which includes the repository's key where they wrote it. */
@@ -45,7 +50,6 @@ function nameAsAsked(links: Links, name: string): string {
 }
 
 async function tagsAfter(repo: Repository, name: string, last: string | undefined, limit: number): Promise<string[]> {
-  if (limit <= 1) return [];
   const tags: string[] = [];
   const take = async (range: { after?: string; before?: string }) => {
     const found = await repo.versionNames(name, { ...range, limit: limit - tags.length });

@@ -1,5 +1,6 @@
 /** Pushing, pulling and deleting manifests (distribution-spec, "Pulling manifests" and on). */
 import { Readable } from 'node:stream';
+import { atRest } from '../../core/arriving.ts';
 import { readAll } from '../../core/bodies.ts';
 import { isAppError } from '../../core/errors.ts';
 import { type Digest, joinPath, parseDigest, type RepoPath, renderDigest, type Sha256 } from '../../core/ids.ts';
@@ -9,8 +10,8 @@ import { placeWithAll } from './elsewhere.ts';
 import { ociError } from './errors.ts';
 import { readLabels } from './labels.ts';
 import { digestOf, parseManifest } from './manifest.ts';
-import { wantsOnlyImages } from './media-types.ts';
-import { badTag, INDEX, isTag, MANIFEST, parseName, parseReference, tagFolder } from './names.ts';
+import { kindOf, wantsOnlyImages } from './media-types.ts';
+import { badTag, isTag, MANIFEST, parseName, parseReference, tagFolder } from './names.ts';
 import { leadOf, untag } from './placement.ts';
 
 export interface ManifestSettings {
@@ -34,9 +35,9 @@ export async function getManifest(request: ProtocolRequest, context: ProtocolCon
   }
   const asset = await repo.serve({ package: name, version: reference.tag }, purpose);
   if (!asset) throw await unknownTag(repo, name, text);
-  if (!('arriving' in asset) && asset.path.endsWith(`/${INDEX}`) && wantsOnlyImages(request.headers.accept)) {
-    const child = await defaultImage(repo, name, asset);
-    if (child) return manifestReply(repo, child, { algorithm: 'sha256', hex: child.sha256 }, 'no-cache');
+  if (kindOf(asset.mediaType) === 'index' && wantsOnlyImages(request.headers.accept)) {
+    const child = await defaultImage(repo, name, await atRest(asset));
+    if (child) return manifestReply(repo, child, pinnedDigest(child), 'no-cache');
   }
   return manifestReply(repo, asset, pinnedDigest(asset), 'no-cache');
 }
@@ -56,12 +57,12 @@ function unknownManifest(reference: string) {
   return ociError('MANIFEST_UNKNOWN', `There is no manifest "${reference}" here.`, { detail: { reference } });
 }
 
-/** What a client that takes no index gets for one: the image of the default platform, if it is here. */
-async function defaultImage(repo: Repository, name: string, index: Asset): Promise<Asset | undefined> {
+/** What a client that takes no index gets for one: the image of the default platform, if it is to be had. */
+async function defaultImage(repo: Repository, name: string, index: Asset): Promise<Asset | Arriving | undefined> {
   const bytes = await readAll(await index.content.open(), { limit: index.size, what: 'index' });
   const child = parseManifest(bytes, index.mediaType, { acceptUnknown: true }).defaultChild;
   const digest = child === undefined ? undefined : parseDigest(child);
-  return digest && repo.find(name, digest);
+  return digest && repo.serve({ package: name, digest, lead: true }, 'bytes');
 }
 
 function manifestReply(

@@ -18,7 +18,7 @@ export type Reference = { readonly tag: string } | { readonly digest: Digest };
 
 /** The image name of a request; what no image can be called is unknown to a reader and invalid for a writer. */
 export function parseName(text: string, writing: boolean): string {
-  if (text.length <= MAX_NAME && NAME.test(text)) return text;
+  if (isName(text)) return text;
   if (!writing) throw ociError('NAME_UNKNOWN', `There is no image "${clip(text)}" here.`);
   throw ociError(
     'NAME_INVALID',
@@ -43,6 +43,10 @@ export function badTag(text: string): AppError {
     'TAG_INVALID',
     `"${clip(text)}" cannot be a tag: use up to 128 letters, digits, "_", "." or "-", not starting with "." or "-".`,
   );
+}
+
+export function isName(text: string): boolean {
+  return text.length <= MAX_NAME && NAME.test(text);
 }
 
 export function isTag(text: string): boolean {

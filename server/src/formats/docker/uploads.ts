@@ -1,6 +1,6 @@
 /** Pushing blobs: sessions, chunks, single requests and mounts (distribution-spec, "Pushing blobs"). */
 import { AppError, isAppError } from '../../core/errors.ts';
-import { clip, type Digest, joinPath, renderDigest } from '../../core/ids.ts';
+import { clip, type Digest, joinPath, type RepoKey, renderDigest } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Asset, Landed, Repository, Upload } from '../../core/repository.ts';
 import { ociError } from './errors.ts';
@@ -216,24 +216,31 @@ async function findIn(context: ProtocolContext, from: string, digest: Digest): P
   if (from.length > MAX_FROM) return undefined;
   const found = await findFrom(await context.repositoriesOfCaller(), context.repo.key, from, digest);
   if (!found) return undefined;
+  const { asset, asked } = found;
   // One look decides both, or a blob that comes between two of them would pass for one out of the token's reach.
-  const covering = (await context.repositories()).find(({ key }) => key === found.repo);
-  if (covering?.allows('read', found.path)) return found;
+  const covering = (await context.repositories()).find(({ key }) => key === asked);
+  if (covering?.allows('read', asset.path)) return asset;
   throw new AppError('unauthenticated', 'The token does not cover the repository to mount from.');
 }
 
+/** `asked` is the repository by whose name it was found, behind which another may hold it. */
 async function findFrom(
   repositories: readonly Repository[],
   ownKey: string,
   from: string,
   digest: Digest,
-): Promise<Asset | undefined> {
-  const [key = '', ...rest] = from.split('/');
-  const named = repositories.find((repository) => repository.key === key);
-  const found = named && (await readableBlob(named, rest.join('/'), digest));
-  if (found) return found;
-  const own = repositories.find((repository) => repository.key === ownKey);
-  return own && readableBlob(own, from, digest);
+): Promise<{ readonly asset: Asset; readonly asked: RepoKey } | undefined> {
+  const slash = from.indexOf('/');
+  const places = [
+    { key: from.slice(0, Math.max(slash, 0)), image: from.slice(slash + 1) },
+    { key: ownKey, image: from },
+  ];
+  for (const { key, image } of places) {
+    const repository = repositories.find((each) => each.key === key);
+    const asset = repository && (await readableBlob(repository, image, digest));
+    if (asset) return { asset, asked: repository.key };
+  }
+  return undefined;
 }
 
 async function readableBlob(repository: Repository, image: string, digest: Digest): Promise<Asset | undefined> {
