@@ -24,6 +24,23 @@ export const dockerSection = z
       .default({})
       .readonly()
       .describe('Further ports to listen on, each of which stands for one repository.'),
+    mirrors: z
+      .record(
+        z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:\d{1,5})?$/, 'is no name of a registry'),
+        repoKey(),
+      )
+      .default({})
+      .readonly()
+      .describe(
+        'Registries that this server is a mirror of, each with the repository that stands for it: clients name the registry by the parameter `ns`, as containerd does.',
+      ),
+    mirrorEndpoints: z
+      .array(repoKey())
+      .default([])
+      .readonly()
+      .describe(
+        'Repositories bound to a host name or a port at which the repositories of `mirrors` are asked instead; without the parameter `ns` the one of `docker.io`.',
+      ),
     maxManifestBytes: bytes(MIN_MANIFEST_BYTES, 100 * MIB)
       .default(MIN_MANIFEST_BYTES)
       .describe('Larger manifests are refused.'),

@@ -81,11 +81,24 @@ function parseText(text: string, field: Field): unknown {
         .filter((item) => item !== '');
     case 'map':
       try {
-        return JSON.parse(text) as unknown;
+        return text.trimStart().startsWith('{') ? (JSON.parse(text) as unknown) : parsePairs(text);
       } catch {
-        return new Mistake('must be a JSON object, such as {"registry.example.com":"docker-local"}');
+        return new Mistake(
+          'must be pairs or a JSON object, such as registry.example.com=docker-local,images.example.com=docker-remote',
+        );
       }
   }
+}
+
+function parsePairs(text: string): Record<string, string> {
+  const pairs = text.split(',').map((pair) => pair.trim());
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1) throw new Error('no pair');
+      return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+    }),
+  );
 }
 
 function unknownVariable(name: string, known: Iterable<string>): Problem {

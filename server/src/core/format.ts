@@ -24,6 +24,15 @@ export interface Mount {
   readonly after: string;
   /** Whether the repository may be bound by host name or port instead of by the path. */
   readonly bindable?: boolean;
+  /** How clients that take this server for a mirror of another say of which one. */
+  readonly namespaces?: {
+    /** The parameter of the query that names it. */
+    readonly parameter: string;
+    /** The header by which an answer tells that the parameter was understood. */
+    readonly header: string;
+    /** The one that is meant by clients that know no such parameter. */
+    readonly unnamed: string;
+  };
   /** Routes of this mount that name no repository; those of the format without it. */
   readonly serviceRoutes?: readonly Route<ServiceContext>[];
 }

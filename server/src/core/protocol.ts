@@ -57,6 +57,8 @@ export interface Links {
   readonly origin: string;
   /** The path prefix under which the mount of this request lies, e.g. `/v2/docker-local`. */
   readonly mount: string;
+  /** What clients sent with this request and must send with those that it leads to, in the form of a query. */
+  readonly query?: string;
 }
 
 /** Issues tokens for a protocol that has its own token dance. */

@@ -13,6 +13,8 @@ export interface Addressed {
   readonly path: string;
   /** The repository was bound by host name, port or a mount that names it, so service routes belong to it too. */
   readonly bound: boolean;
+  /** The server of which this one is taken for a mirror; `key` is undefined where it is none of that one. */
+  readonly namespace?: string;
 }
 
 /** Repositories bound to host names and ports, so that their images need no key in the address. */
@@ -21,6 +23,9 @@ export interface Bindings {
   readonly domain: string | undefined;
   readonly hosts: Readonly<Record<string, string>>;
   readonly ports: Readonly<Record<string, string>>;
+  /** Which repository stands for which other server, and the bound repositories in whose place they are asked. */
+  readonly mirrors: Readonly<Record<string, string>>;
+  readonly mirrorEndpoints: readonly string[];
   has(key: string): boolean;
 }
 
@@ -46,9 +51,11 @@ function addressMount(
   mount: Mount,
   rest: readonly string[],
   bindings: Bindings,
-  from: { readonly host: string; readonly localPort: number },
+  from: { readonly target: Target; readonly host: string; readonly localPort: number },
 ): Addressed | undefined {
   const boundKey = mount.bindable ? boundRepository(bindings, from.host, from.localPort) : undefined;
+  const mirrored = addressMirror(mount, rest, bindings, { boundKey, rawQuery: from.target.rawQuery });
+  if (mirrored) return { format, of: mount, mount: mount.before, path: rest.join('/'), ...mirrored };
   if (boundKey !== undefined) {
     return { format, of: mount, key: boundKey, mount: mount.before, path: rest.join('/'), bound: true };
   }
@@ -64,6 +71,29 @@ function addressMount(
     return { format, of: mount, key: undefined, mount: mount.before, path: rest.join('/'), bound: false };
   }
   return { format, of: mount, key, mount: `${mount.before}/${key}`, path: inside.join('/'), bound: false };
+}
+
+/**
+ * The repository that stands for the server whose mirror the client takes this one for. Undefined where it is taken for
+ * none: clients name a server also to those that they address by a repository's key.
+ */
+function addressMirror(
+  mount: Mount,
+  rest: readonly string[],
+  { mirrors, mirrorEndpoints, has }: Bindings,
+  { boundKey, rawQuery }: { readonly boundKey: string | undefined; readonly rawQuery: string },
+): Pick<Addressed, 'key' | 'bound' | 'namespace'> | undefined {
+  const { namespaces } = mount;
+  if (!namespaces || Object.keys(mirrors).length === 0) return undefined;
+  if (boundKey !== undefined && !mirrorEndpoints.includes(boundKey)) return undefined;
+  const repositoryOf = (name: string) => (Object.hasOwn(mirrors, name) ? mirrors[name] : undefined);
+  const named = new URLSearchParams(rawQuery).get(namespaces.parameter)?.toLowerCase();
+  if (named === undefined) {
+    const key = boundKey === undefined ? undefined : repositoryOf(namespaces.unnamed);
+    return key === undefined ? undefined : { key, bound: true };
+  }
+  if (boundKey === undefined && rest.length > 1 && has(rest[0] ?? '')) return undefined;
+  return { key: repositoryOf(named), bound: true, namespace: named };
 }
 
 function boundRepository(bindings: Bindings, host: string, port: number): string | undefined {

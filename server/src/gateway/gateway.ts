@@ -101,7 +101,18 @@ class FormatCall implements Call {
     this.#tables = tables;
     this.#exchange = exchange;
     this.#addressed = addressed;
-    this.#links = { origin: exchange.origin, mount: addressed.mount };
+    const { namespace } = addressed;
+    const { namespaces } = addressed.of;
+    this.#links = {
+      origin: exchange.origin,
+      mount: addressed.mount,
+      ...(namespace !== undefined &&
+        namespaces && { query: new URLSearchParams({ [namespaces.parameter]: namespace }).toString() }),
+    };
+    // What no repository stands for may hold what no header can.
+    if (namespace !== undefined && namespaces && addressed.key !== undefined) {
+      exchange.response.setHeader(namespaces.header, namespace);
+    }
     exchange.note.area = addressed.format.packageTypes[0] ?? 'format';
     for (const [name, value] of Object.entries(addressed.format.commonHeaders ?? {}))
       exchange.response.setHeader(name, value);
@@ -109,7 +120,10 @@ class FormatCall implements Call {
 
   async run(): Promise<Reply> {
     const { request, peer, note } = this.#exchange;
-    const { key, path } = this.#addressed;
+    const { key, path, namespace } = this.#addressed;
+    if (namespace !== undefined && key === undefined) {
+      throw new AppError('not_found', `This server is no mirror of "${clip(namespace)}".`);
+    }
     const { permissions, authenticator } = this.#deps;
     if (!permissions.isFresh) await permissions.refresh();
     const authentication = await authenticator.authenticate(request.headers, peer, {

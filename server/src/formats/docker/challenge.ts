@@ -4,7 +4,8 @@ import { audienceOf, type Failure } from '../../core/protocol.ts';
 /** Bearer first: some clients read only the first header. Basic second, for those who know no tokens. */
 export function challenge(failure: Failure): readonly string[] {
   const { links } = failure;
-  const parts = [`realm="${links.origin}${tokenPath(links.mount)}"`, `service="${audienceOf(links.origin)}"`];
+  const query = links.query === undefined ? '' : `?${links.query}`;
+  const parts = [`realm="${links.origin}${tokenPath(links.mount)}${query}"`, `service="${audienceOf(links.origin)}"`];
   const scopes = scopesFor(failure);
   if (scopes.length > 0) parts.push(`scope="${scopes.join(' ')}"`);
   if (failure.badCredentials) parts.push('error="invalid_token"');

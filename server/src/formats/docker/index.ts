@@ -20,7 +20,12 @@ export function defineDocker(settings: DockerSettings): Format {
   return {
     packageTypes: ['docker', 'oci', 'helmoci'],
     mounts: [
-      { before: '/v2', after: '', bindable: true },
+      {
+        before: '/v2',
+        after: '',
+        bindable: true,
+        namespaces: { parameter: 'ns', header: 'OCI-Namespace', unnamed: 'docker.io' },
+      },
       { before: '/artifactory/api/docker', after: '/v2' },
       { before: '/v1', after: '', bindable: true, serviceRoutes: SEARCH_ROUTES },
     ],

@@ -5,6 +5,7 @@ import { clip, type RepoPath, renderDigest } from '../../core/ids.ts';
 import type { Links, ProtocolContext, ProtocolRequest, Reply, ServiceContext } from '../../core/protocol.ts';
 import type { PackageVersion, Repository } from '../../core/repository.ts';
 import { ociError } from './errors.ts';
+import { addressOf } from './links.ts';
 import { OCI_INDEX } from './media-types.ts';
 import { parseName, requireDigest } from './names.ts';
 import { metadataOf } from './version.ts';
@@ -129,11 +130,10 @@ function page(
   const shown = items.slice(0, limit);
   const last = shown.at(-1);
   const more = items.length > limit && last !== undefined;
-  const query = new URLSearchParams({ last: last ?? '', n: String(limit) });
   return {
     status: 200,
     json: body(shown),
-    headers: more ? { Link: `<${links.mount}/${path}?${query.toString()}>; rel="next"` } : {},
+    headers: more ? { Link: `<${addressOf(links, path, { last, n: String(limit) })}>; rel="next"` } : {},
   };
 }
 
@@ -158,10 +158,10 @@ export async function listReferrers(request: ProtocolRequest, { repo, links }: P
     after: cursorOf(request.query),
   };
   const { manifests, next } = await referrers(repo, name, query);
-  const more = new URLSearchParams({
+  const more = {
     after: String(next),
     ...(query.artifactType !== undefined && { artifactType: query.artifactType }),
-  });
+  };
   return {
     status: 200,
     json: { schemaVersion: 2, mediaType: OCI_INDEX, manifests },
@@ -169,7 +169,7 @@ export async function listReferrers(request: ProtocolRequest, { repo, links }: P
       'Content-Type': OCI_INDEX,
       ...(query.artifactType !== undefined && { 'OCI-Filters-Applied': 'artifactType' }),
       ...(next !== undefined && {
-        Link: `<${links.mount}/${name}/referrers/${query.subject}?${more.toString()}>; rel="next"`,
+        Link: `<${addressOf(links, `${name}/referrers/${query.subject}`, more)}>; rel="next"`,
       }),
     },
   };

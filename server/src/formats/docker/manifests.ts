@@ -9,6 +9,7 @@ import type { Arriving, Asset, Repository, Tree } from '../../core/repository.ts
 import { placeWithAll } from './elsewhere.ts';
 import { ociError } from './errors.ts';
 import { readLabels } from './labels.ts';
+import { addressOf } from './links.ts';
 import { digestOf, parseManifest } from './manifest.ts';
 import { kindOf, wantsOnlyImages } from './media-types.ts';
 import { badTag, isTag, MANIFEST, parseName, parseReference, tagFolder } from './names.ts';
@@ -118,7 +119,10 @@ export async function putManifest(
   return {
     status: 201,
     headers: {
-      Location: `${context.links.mount}/${name}/manifests/${renderDigest(named ?? { algorithm: 'sha256', hex: sha256 })}`,
+      Location: addressOf(
+        context.links,
+        `${name}/manifests/${renderDigest(named ?? { algorithm: 'sha256', hex: sha256 })}`,
+      ),
       'Docker-Content-Digest': renderDigest(named ?? { algorithm: 'sha256', hex: sha256 }),
       'Content-Length': '0',
       ...(manifest.subject !== undefined && { 'OCI-Subject': manifest.subject }),

@@ -51,7 +51,7 @@ async function answer(context: ServiceContext, service: string | null, scopes: r
   const prefix = context.bound ? `${context.bound.key}/` : '';
   const issued = await context.tokens.issue({
     audience,
-    access: access.map((entry) => (entry.type === 'repository' ? { ...entry, name: prefix + entry.name } : entry)),
+    access: access.flatMap((entry) => (entry.type === 'repository' ? spellings(prefix, entry) : entry)),
   });
   return {
     status: 200,
@@ -64,6 +64,14 @@ async function answer(context: ServiceContext, service: string | null, scopes: r
     },
     headers: { 'Cache-Control': 'no-store' },
   };
+}
+
+/** Images of Docker Hub are held below `library/`, also where clients leave that out. */
+function spellings(prefix: string, entry: TokenAccess): TokenAccess[] {
+  const [key, image, ...more] = (prefix + entry.name).split('/');
+  const asked = { ...entry, name: prefix + entry.name };
+  if (image === undefined || more.length > 0 || !entry.actions.includes('pull')) return [asked];
+  return [asked, { ...entry, name: `${key}/library/${image}`, actions: ['pull'] }];
 }
 
 interface Scope {

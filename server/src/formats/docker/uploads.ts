@@ -4,6 +4,7 @@ import { clip, type Digest, joinPath, type RepoKey, renderDigest } from '../../c
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Asset, Landed, Repository, Upload } from '../../core/repository.ts';
 import { ociError } from './errors.ts';
+import { addressOf } from './links.ts';
 import { parseName, requireDigest, UPLOADS, waitingBlob } from './names.ts';
 
 /** POST: starts a session, mounts a blob, or takes a whole blob at once. */
@@ -154,7 +155,7 @@ async function writing<T>(context: ProtocolContext, name: string, upload: Upload
 /** Where the upload stands. `0-0` also stands for nothing: clients parse no empty range. */
 function progress({ links }: ProtocolContext, name: string, upload: Upload): Record<string, string> {
   return {
-    Location: `${links.mount}/${name}/blobs/uploads/${upload.id}`,
+    Location: addressOf(links, `${name}/blobs/uploads/${upload.id}`),
     Range: `0-${Math.max(upload.received - 1, 0)}`,
     'Docker-Upload-UUID': upload.id,
   };
@@ -164,7 +165,7 @@ function created({ links }: ProtocolContext, name: string, digest: Digest): Repl
   return {
     status: 201,
     headers: {
-      Location: `${links.mount}/${name}/blobs/${renderDigest(digest)}`,
+      Location: addressOf(links, `${name}/blobs/${renderDigest(digest)}`),
       'Docker-Content-Digest': renderDigest(digest),
       'Content-Length': '0',
     },
