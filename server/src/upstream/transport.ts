@@ -108,7 +108,10 @@ export class Transport {
       const dispatch = { ...common, origin: proxyUrl(proxy).origin, path: `${url.origin}${path}`, headers };
       this.#proxied.dispatch(dispatch, handler);
     } else {
-      this.#agent.dispatch({ ...common, origin: url.origin, path, headers: { ...exchange.headers } }, handler);
+      // Left to itself undici closes the connection after each HEAD, which most revalidations are. A server that sends a
+      // body all the same can confuse answers of its own only: nothing else shares its connection.
+      const dispatch = { ...common, origin: url.origin, path, headers: { ...exchange.headers } };
+      this.#agent.dispatch(method === 'HEAD' ? { ...dispatch, reset: false } : dispatch, handler);
     }
     return await promise;
   }

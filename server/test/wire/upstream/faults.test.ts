@@ -126,7 +126,7 @@ test('a host that closes or says nothing is told apart', async () => {
     socket.once('close', () => clearInterval(timer));
   });
   const forever = await wire('', (socket) => {
-    const timer = setInterval(() => socket.write('HTTP/1.1 100 Continue\r\n\r\n'), 20);
+    const timer = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'), 20);
     socket.once('close', () => clearInterval(timer));
   });
   assert.equal((await failureOf(upstreamOf({ url: closing.url }))).trouble, 'broken');

@@ -56,7 +56,7 @@ test('a path is asked below the URL, and the bytes come as they were sent', asyn
   );
 });
 
-test('a body of megabytes comes whole to a slow reader, and one connection serves many requests', async () => {
+test('a body of megabytes comes whole to a slow reader, and connections serve many requests', async () => {
   const block = Buffer.alloc(1024 * 1024, 7);
   const host = await net.serve('large.example.com', (_request, response) => {
     for (let i = 0; i < 8; i += 1) response.write(block);
@@ -73,7 +73,8 @@ test('a body of megabytes comes whole to a slow reader, and one connection serve
     }
     assert.equal(bytes, 8 * 1024 * 1024);
   }
-  assert.equal(net.dialled.length - before, 1);
+  for (let i = 0; i < 10; i += 1) await upstream.request({ method: 'HEAD', path: 'blob' });
+  assert.ok(net.dialled.length - before <= 4, String(net.dialled.length - before));
 });
 
 test('HEAD and POST go out as such', async () => {
@@ -274,4 +275,20 @@ test('a signal ends the wait for a token too', async () => {
   await eventually(() => assert.equal(realm.requests.length, 1));
   controller.abort(new Error('left'));
   await assert.rejects(asked, /left/);
+});
+
+test('the body that a server wrongly sends after a HEAD is not taken for the next answer', async () => {
+  const { url } = await net.serveRaw('talkative.example.com', (socket) => {
+    socket.on('data', (chunk: Buffer) => {
+      const isHead = chunk.toString('latin1').startsWith('HEAD');
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${isHead ? 43 : 4}\r\n\r\n`);
+      socket.write(isHead ? 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil' : 'good');
+    });
+  });
+  const upstream = upstreamOf({ url });
+  for (let i = 0; i < 5; i += 1) {
+    await upstream.request({ method: 'HEAD', path: 'x' });
+    const { body } = await upstream.request({ method: 'GET', path: 'x' });
+    assert.equal((await bytesOf(body)).toString(), 'good');
+  }
 });
