@@ -1,4 +1,5 @@
 /** Where bytes rest. Thin: hashing, verification and bookkeeping are the store's. */
+import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Sha256 } from '../core/ids.ts';
 import type { ByteRange } from '../core/repository.ts';
@@ -21,6 +22,8 @@ export interface BlobDriver {
   size(key: string): Promise<number | undefined>;
   /** Starts an empty stage. */
   stage(): Promise<Stage>;
+  /** Starts an empty file on this machine for bytes that are read while they are written. */
+  spool(): Promise<SpoolFile>;
   /** Reopens a stage after a restart or on another node, with `size` telling what it durably holds. */
   resume(stageId: string): Promise<Stage | undefined>;
   /** Removes the object; one that is gone already is no error. */
@@ -40,6 +43,16 @@ export interface StoredObject {
   readonly key: string;
   readonly size: number;
   readonly modifiedAt: Date;
+}
+
+/** A file on this machine of which nothing is left behind when the process dies, or only what `staged` tells of. */
+export interface SpoolFile {
+  /** For writing and reading; whoever asked for the file closes it at the end. */
+  readonly handle: FileHandle;
+  /** A stage that holds what was written; it is the file itself where the medium is this machine. */
+  toStage(size: number): Promise<Stage>;
+  /** Removes the file, unless it became a stage. */
+  remove(): Promise<void>;
 }
 
 /** Bytes not yet visible. Dropped unless committed. Used by one caller at a time. */

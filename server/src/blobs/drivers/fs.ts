@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
 import type { ByteRange } from '../../core/repository.ts';
-import type { BlobDriver, Stage, StoredObject } from '../driver.ts';
+import type { BlobDriver, SpoolFile, Stage, StoredObject } from '../driver.ts';
 import { BUFFER_BYTES, BufferPool } from './buffer-pool.ts';
 import { codeOf, removeFile, syncFolder, troubleOf } from './fs-files.ts';
 import { FsStage, type StageFolders } from './fs-stage.ts';
@@ -137,6 +137,36 @@ class FsDriver implements BlobDriver {
     } catch (error) {
       throw troubleOf(error);
     }
+  }
+
+  /** A file among the stages, so that it becomes an object by its name alone. */
+  async spool(): Promise<SpoolFile> {
+    await this.#requireSpace();
+    const id = randomUUID();
+    const path = join(this.#staging, id);
+    let handle: FileHandle;
+    try {
+      handle = await open(path, 'wx+', 0o640);
+    } catch (error) {
+      throw troubleOf(error);
+    }
+    let isStage = false;
+    return {
+      handle,
+      toStage: async (size) => {
+        try {
+          await handle.datasync();
+          const own = await open(path, 'r+');
+          isStage = true;
+          return new FsStage(id, own, this.#folders, size);
+        } catch (error) {
+          throw troubleOf(error);
+        }
+      },
+      remove: async () => {
+        if (!isStage) await removeFile(path);
+      },
+    };
   }
 
   async resume(stageId: string): Promise<Stage | undefined> {

@@ -3,10 +3,14 @@
  * append, so an object gets its final key before its digest may be known: keys of large objects tell nothing.
  */
 import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
 import type { ByteRange } from '../../core/repository.ts';
-import type { BlobDriver, Stage, StoredObject } from '../driver.ts';
+import type { BlobDriver, SpoolFile, Stage, StoredObject } from '../driver.ts';
+import { troubleOf } from './fs-files.ts';
 import { S3Bucket, type S3Connection } from './s3-bucket.ts';
 import { S3Stage, type S3StageDeps, sealedKey, statePrefix, uploadPrefix } from './s3-stage.ts';
 
@@ -17,6 +21,8 @@ export interface S3Options extends S3Connection {
   readonly concurrency?: number | undefined;
   /** Parts that all uploads together send at a time. */
   readonly maxPartsInFlight?: number | undefined;
+  /** Where bytes that are read while they arrive wait for being sent to the bucket. */
+  readonly spoolFolder?: string | undefined;
 }
 
 /** S3 refuses smaller parts, but for the last. */
@@ -25,6 +31,7 @@ const PART_BYTES = 8 * 1024 * 1024;
 const CONCURRENCY = 3;
 const MAX_PARTS_IN_FLIGHT = 16;
 const KEY = /^blobs\/[0-9a-f]{2}\/[0-9a-f-]+\.[0-9a-f]{8}$/;
+const COPY_BYTES = 1024 * 1024;
 const STAGE_ID = /^[0-9a-f-]{36}$/;
 
 /** Keeps blobs in a bucket of an S3 service; refuses parts smaller than S3 takes. */
@@ -36,12 +43,14 @@ class S3Driver implements BlobDriver {
   readonly name = 's3';
   readonly #bucket: S3Bucket;
   readonly #stageDeps: S3StageDeps;
+  readonly #spoolFolder: string;
 
   constructor(options: S3Options) {
     const partSizeBytes = options.partSizeBytes ?? PART_BYTES;
     if (partSizeBytes < MIN_PART_BYTES)
       throw new Error(`Parts of less than ${MIN_PART_BYTES} bytes are refused by S3.`);
     this.#bucket = new S3Bucket(options);
+    this.#spoolFolder = options.spoolFolder ?? join(tmpdir(), 'entrepot-spool');
     this.#stageDeps = {
       bucket: this.#bucket,
       partSizeBytes,
@@ -73,6 +82,40 @@ class S3Driver implements BlobDriver {
 
   async stage(): Promise<Stage> {
     return new S3Stage(this.#stageDeps, randomUUID());
+  }
+
+  /** A file without a name: whatever happens to this process, nothing of it stays. */
+  async spool(): Promise<SpoolFile> {
+    let handle: FileHandle;
+    try {
+      await mkdir(this.#spoolFolder, { recursive: true, mode: 0o700 });
+      const path = join(this.#spoolFolder, randomUUID());
+      handle = await open(path, 'wx+', 0o600);
+      await rm(path);
+    } catch (error) {
+      throw troubleOf(error);
+    }
+    return {
+      handle,
+      toStage: async (size) => {
+        const stage = await this.stage();
+        try {
+          for (let at = 0; at < size; ) {
+            // The stage keeps what it is given until a part is full.
+            const buffer = Buffer.allocUnsafeSlow(Math.min(COPY_BYTES, size - at));
+            const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
+            if (bytesRead === 0) throw new AppError('unavailable', 'The received bytes are gone. Ask again.');
+            await stage.write(buffer.subarray(0, bytesRead));
+            at += bytesRead;
+          }
+          return stage;
+        } catch (error) {
+          await stage.abort().catch(() => undefined);
+          throw troubleOf(error);
+        }
+      },
+      remove: async () => undefined,
+    };
   }
 
   async resume(stageId: string): Promise<Stage | undefined> {
