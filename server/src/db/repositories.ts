@@ -66,4 +66,6 @@ export async function updateRepositoryClass(
 export async function deleteRepository(tx: Tx, id: number): Promise<void> {
   await tx.deleteFrom('repository').where('id', '=', id).execute();
   await tx.deleteFrom('package_revision').where('repo_id', '=', id).execute();
+  await tx.deleteFrom('remote_item').where('repo_id', '=', id).execute();
+  await tx.deleteFrom('fetch_lease').where('repo_id', '=', id).execute();
 }

@@ -46,6 +46,8 @@ export interface Schema {
   package_revision: PackageRevisionTable;
   expected_file: ExpectedFileTable;
   shadowed_name: ShadowedNameTable;
+  remote_item: RemoteItemTable;
+  fetch_lease: FetchLeaseTable;
 }
 
 export interface RepositoryTable {
@@ -463,4 +465,30 @@ export interface ShadowedNameTable {
   reason: string;
   first_at: number;
   last_at: number;
+}
+
+/** What an upstream last said of a thing: which bytes it has, or that it has none. */
+export interface RemoteItemTable {
+  repo_id: number;
+  key: string;
+  /** The bytes that `etag` and `last_modified` are of. */
+  sha256: string | null;
+  etag: string | null;
+  last_modified: string | null;
+  checked_at: number;
+  /** 0 for what is there. */
+  absent_until: number;
+  reason: string | null;
+}
+
+/** Who is asking an upstream for a thing, so that nobody else does. */
+export interface FetchLeaseTable {
+  repo_id: number;
+  key: string;
+  owner: string;
+  expires_at: number;
+  /** JSON: what is known of it before its bytes are here. */
+  description: string | null;
+  /** JSON: why nothing came of it, for those who waited. */
+  outcome: string | null;
 }

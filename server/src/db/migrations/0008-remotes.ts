@@ -19,5 +19,24 @@ function statements({ int, text }: ColumnTypes): string[] {
       media_type ${text} not null,
       primary key (lead_id, name))`,
     `create index expected_file_bytes on expected_file (repo_id, package, sha256)`,
+    `create table remote_item (
+      repo_id ${int} not null,
+      key ${text} not null,
+      sha256 ${text},
+      etag ${text},
+      last_modified ${text},
+      checked_at ${int} not null,
+      absent_until ${int} not null,
+      reason ${text},
+      primary key (repo_id, key))`,
+    `create index remote_item_absent on remote_item (absent_until) where absent_until > 0`,
+    `create table fetch_lease (
+      repo_id ${int} not null,
+      key ${text} not null,
+      owner ${text} not null,
+      expires_at ${int} not null,
+      description ${text},
+      outcome ${text},
+      primary key (repo_id, key))`,
   ];
 }
