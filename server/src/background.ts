@@ -53,6 +53,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
       await core.tokens.purgeExpired(Date.now());
       await core.throttle.purge();
       await core.refusals.purge();
+      await core.remotes.purge();
     },
   };
   const checksumJob: JobDefinition<object> = {

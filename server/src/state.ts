@@ -35,12 +35,15 @@ import { folderArchiveLimits, folderDownloadOf } from './repositories/folder-dow
 import { KeyPairs } from './repositories/key-pairs.ts';
 import { TreeOperations } from './repositories/operations.ts';
 import { ReadOnly } from './repositories/read-only.ts';
+import { endpointOf } from './repositories/remote/endpoint.ts';
+import { Remotes } from './repositories/remote/remotes.ts';
 import { Retention } from './repositories/retention.ts';
 import { SystemConfiguration } from './repositories/system-configuration.ts';
 import { trashcanOf, trashSettings } from './repositories/trash-settings.ts';
 import { Veils } from './repositories/veils.ts';
 import { ShadowingLog } from './repositories/virtual/shadowing.ts';
 import { Searches } from './search/searches.ts';
+import { Upstreams } from './upstream/upstreams.ts';
 
 /** Where messages go; a pino logger fits. */
 export interface Log {
@@ -109,6 +112,13 @@ export async function openCore(config: Config, log: Log) {
   });
   const readOnly = new ReadOnly({ database, events });
   const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
+  const certificates = new ClientCertificates({ configuration, secrets });
+  const upstreams = new Upstreams({ allowedAddresses: config.remotes.allowedAddresses });
+  const remotes = new Remotes({
+    database,
+    upstreamOf: (row) => upstreams.of(endpointOf(row, { secrets, configuration, certificates })),
+    warn: (fields, message) => log.warn(fields, message),
+  });
   const retention = new Retention({ formats, readOnly, directory: () => repositories });
   const repositories: RepositoryDirectory = new RepositoryDirectory({
     veils,
@@ -124,6 +134,7 @@ export async function openCore(config: Config, log: Log) {
     readOnly,
     retention,
     shadowing: new ShadowingLog(database),
+    remotes,
   });
   classOf = (key) => repositories.classOf(key);
   const accounts: AccountDeps = {
@@ -187,8 +198,9 @@ export async function openCore(config: Config, log: Log) {
     secrets,
     instanceId,
     configuration,
-    certificates: new ClientCertificates({ configuration, secrets }),
     keyPairs: new KeyPairs({ configuration, secrets }),
+    certificates,
+    remotes,
     readOnly,
     retention,
     administration,
@@ -201,6 +213,8 @@ export async function openCore(config: Config, log: Log) {
       await downloads.flush();
       await passwords.stop();
       await uploads.stop();
+      await remotes.stop();
+      await upstreams.close();
       await driver.stop();
       await database.close();
     },
@@ -228,6 +242,7 @@ function openDriver(config: Config, dataDir: string): BlobDriver {
   const { bucket, accessKeyId, secretAccessKey } = storage.s3;
   return openS3Driver({
     ...storage.s3,
+    spoolFolder: join(dataDir, 'spool'),
     bucket: bucket ?? '',
     credentials:
       accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey: secretAccessKey.reveal() } : undefined,

@@ -50,6 +50,8 @@ export interface Asset {
   /** What names this state of the file to clients, where its format wants another name than the SHA-256. */
   readonly etag: string | undefined;
   readonly declared: DeclaredChecksums;
+  /** The field Warning (RFC 7234, section 5.5) with which it is sent: that it may be out of date. */
+  readonly warning?: string;
   /** All checksums; SHA-1 and MD5 are computed now if nobody asked before. */
   checksums(): Promise<Checksums>;
 }

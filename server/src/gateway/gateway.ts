@@ -23,7 +23,6 @@ import type { Narrowing, RepositoryDirectory } from '../repositories/directory.t
 import { type Addressed, addressFormat, type Bindings } from './addressing.ts';
 import { isRelayed } from './relayed.ts';
 import { narrowByToken } from './token-narrowing.ts';
-import { refusalOfUnserved } from './unserved.ts';
 
 export interface GatewayDeps {
   readonly formats: readonly Format[];
@@ -185,12 +184,7 @@ class FormatCall implements Call {
       return repo;
     }
     if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
-    const method = this.#exchange.request.method ?? 'GET';
-    const unserved = refusalOfUnserved(this.#deps.repositories, key ?? '', { principal, method });
-    throw (
-      unserved ??
-      new AppError('not_found', `There is no repository "${clip(key ?? '')}" of this kind, or you may not use it.`)
-    );
+    throw new AppError('not_found', `There is no repository "${clip(key ?? '')}" of this kind, or you may not use it.`);
   }
 
   #narrowing(registryAccess: readonly TokenAccess[] | undefined): Narrowing | undefined {

@@ -86,6 +86,7 @@ async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<boolean
   if (tag !== undefined && etag !== undefined) response.setHeader('ETag', reply.bareEtag ? tag : etag);
   if (reply.lastModified && asset.modifiedAt) response.setHeader('Last-Modified', asset.modifiedAt.toUTCString());
   if (hasRanges) response.setHeader('Accept-Ranges', 'bytes');
+  if ('warning' in asset && asset.warning !== undefined) response.setHeader('Warning', asset.warning);
   if (reply.disposition) setDisposition(response, asset, reply.disposition);
   if (isKnown) {
     response.statusCode = 304;

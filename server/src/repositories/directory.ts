@@ -13,9 +13,10 @@ import { traceStep } from '../lib/trace.ts';
 import { type AccessOptions, accessOf, authorise, type PermissionChecks } from './authorise.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 import { type Limits, limitsOf, readLimitsOf, writesOf } from './limits.ts';
-import { type LocalDeps, LocalRepository } from './local.ts';
+import { LocalRepository } from './local.ts';
 import type { ReadOnly } from './read-only.ts';
 import { RemoteCache, withoutDeploys } from './remote/cache.ts';
+import { type RemoteDeps, RemoteRepository } from './remote/remote-repository.ts';
 import { settingOf } from './settings.ts';
 import type { SystemConfiguration } from './system-configuration.ts';
 import type { BindMember } from './virtual/bound.ts';
@@ -23,7 +24,7 @@ import type { ShadowingNotes } from './virtual/guard.ts';
 import { type Plan, planOf } from './virtual/plan.ts';
 import { bindVirtual, noDeployment, unknownTarget, VirtualMemory } from './virtual/repository.ts';
 
-export interface DirectoryDeps extends LocalDeps {
+export interface DirectoryDeps extends RemoteDeps {
   readonly database: Database;
   readonly permissions: PermissionChecks;
   readonly access: AccessOptions;
@@ -343,6 +344,7 @@ export class RepositoryDirectory {
   }
 
   #leaf(row: RepositoryRow): LeafRepository | undefined {
+    if (row.rclass === 'remote') return new RemoteRepository(this.#deps, row);
     if (row.rclass !== 'local' && row.rclass !== 'federated') return undefined;
     return new LocalRepository(this.#deps, row, row.rclass);
   }

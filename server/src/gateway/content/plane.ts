@@ -19,7 +19,6 @@ import { findHolder } from '../../repositories/holders.ts';
 import { type RelocateDeps, relocate } from '../../repositories/relocate.ts';
 import { refusalOfDeploy } from '../../repositories/remote/cache.ts';
 import { isRelayed } from '../relayed.ts';
-import { refusalOfUnserved } from '../unserved.ts';
 import { type ContentRequest, latinJson } from './content-request.ts';
 import { remove } from './delete.ts';
 import { put } from './deploy.ts';
@@ -176,8 +175,6 @@ class ContentCall implements Call {
     if (bound && cache && (method === 'PUT' || method === 'MKCOL')) throw refusalOfDeploy(clip(key));
     if (bound) return this.#asMeant(bound, principal);
     if (!authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
-    const unserved = refusalOfUnserved(repositories, key, { principal, method });
-    if (unserved) throw unserved;
     throw new AppError(
       'not_found',
       `Failed to find the repository '${clip(key)}' specified in the request: there is none, or you may not use it.`,

@@ -40,8 +40,8 @@ onEachStorage('classes of repositories', (world) => {
 
   test('say that what they would fetch or gather is not served', async () => {
     const { app } = world();
-    const got = await expectStatus(app.admin.request('GET', '/artifactory/far/x'), 404);
-    assert.match(got.text, /remote/);
+    const got = await expectStatus(app.admin.request('GET', '/artifactory/far/x'), 503);
+    assert.match(got.text, /The upstream of \\"far\\" could not be asked/);
     const put = await expectStatus(app.admin.request('PUT', '/artifactory/far/x', { body: 'x' }), 404);
     assert.match(put.text, /Could not find a local repository named far to deploy to/);
     const virtual = await expectStatus(app.admin.request('PUT', '/artifactory/both/x', { body: 'x' }), 405);

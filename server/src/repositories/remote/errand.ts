@@ -1,0 +1,323 @@
+/** One file asked of an upstream: what is sent, what the answers mean, and how its bytes are kept. */
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { Spool } from '../../blobs/spool.ts';
+import { readAll } from '../../core/bodies.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
+import type { Digest, RepoKey, Sha256 } from '../../core/ids.ts';
+import type { Fetch } from '../../core/remote.ts';
+import type { Asset, Wanted } from '../../core/repository.ts';
+import { type Ask, type Upstream, type UpstreamAnswer, UpstreamFailure } from '../../core/upstream.ts';
+import type { ExpectedRow } from '../../db/expected-files.ts';
+import type { RemoteItem } from '../../db/remote-items.ts';
+import type { Access } from '../leaf.ts';
+import type { LocalDeps, LocalRepository } from '../local.ts';
+import { admit, expectedPaths, linkExpected, READING } from './admission.ts';
+import type { Absence, Announcement } from './announcement.ts';
+import { checkKind, type Description, describe, judge, lengthOf, mediaTypeOf, timeOf, troubleOf } from './answers.ts';
+import type { Errand, Told } from './flight.ts';
+import type { Freshness } from './freshness.ts';
+import type { RemoteSettings } from './settings.ts';
+import { transfer, wrong } from './transfer.ts';
+import { algorithmsFor, verify } from './verify.ts';
+
+export interface ErrandDeps extends LocalDeps {
+  readonly freshness: Freshness;
+  /** Told of what went wrong when nobody waits for it any more. */
+  readonly warn: (fields: object, message: string) => void;
+}
+
+export interface FileErrandOptions {
+  readonly repoId: number;
+  readonly repo: RepoKey;
+  readonly local: LocalRepository;
+  readonly settings: RemoteSettings;
+  readonly upstream: () => Upstream;
+  readonly wanted: Wanted;
+  readonly fetch: Fetch;
+  /** An older copy, with what the upstream said of it. */
+  readonly held: Asset | undefined;
+  readonly item: RemoteItem | undefined;
+  readonly access: Access;
+}
+
+/** Absences that may be a question of rights are forgotten soon. */
+const REFUSED_MS = 60_000;
+/** Some servers refuse questions for headers alone and answer the whole one. */
+const UNANSWERED = new Set([400, 401, 403, 405, 501]);
+const unzip = promisify(gunzip);
+
+export type HeadersFound = { readonly kind: 'arriving'; readonly description: Description } | Absence;
+
+export class FileErrand implements Errand {
+  readonly repoId: number;
+  readonly key: string;
+  readonly #deps: ErrandDeps;
+  readonly #options: FileErrandOptions;
+
+  constructor(deps: ErrandDeps, options: FileErrandOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.repoId = options.repoId;
+    this.key = options.fetch.key;
+  }
+
+  async run(told: Told): Promise<Announcement> {
+    const { fetch, local, access, held, settings } = this.#options;
+    const expected = held ? [] : await expectedPaths(this.#deps.database, this.repoId, fetch);
+    if (await linkExpected(local, access, this.#deps.database, fetch, expected)) return { kind: 'held' };
+    const upstream = this.#options.upstream();
+    let { ask } = fetch;
+    let pinned: Digest | undefined;
+    if (held && fetch.identify && !settings.bypassesHead) {
+      const seen = await this.#head(upstream, told.signal);
+      if (seen && 'announcement' in seen) return seen.announcement;
+      pinned = seen?.digest;
+      if (pinned && fetch.pinned) ask = fetch.pinned(pinned);
+    }
+    const conditions = fetch.identify && !settings.bypassesHead ? {} : this.#conditions();
+    const headers = { ...ask.headers, ...conditions };
+    const answer = await upstream.request({ ...ask, method: 'GET', headers, signal: told.signal });
+    const verdict = this.#judge(answer, Object.keys(conditions).length > 0);
+    if (verdict.kind !== 'bytes') {
+      answer.body.destroy();
+      if (verdict.kind === 'absent') return this.#absent(verdict);
+      await this.#remember(answer, held);
+      return { kind: 'held' };
+    }
+    try {
+      checkKind(this.#options.repo, answer.headers, fetch, settings);
+      const digests = this.#digests(answer, pinned);
+      const taken = { answer, ask, upstream, digests, expected, told };
+      await (fetch.whole ? this.#takeWhole(taken, fetch.whole.maxBytes) : this.#takeFlowing(taken));
+    } catch (error) {
+      answer.body.destroy();
+      throw error;
+    }
+    return { kind: 'held' };
+  }
+
+  /** What headers alone tell; `unanswered` where the upstream refuses such questions. */
+  async headers(): Promise<HeadersFound | 'unanswered'> {
+    const { fetch, repo, settings } = this.#options;
+    const [expected] = await expectedPaths(this.#deps.database, this.repoId, fetch);
+    if (expected) return { kind: 'arriving', description: expectation(fetch, expected) };
+    const answer = await this.#options.upstream().request({ ...fetch.ask, method: 'HEAD' });
+    answer.body.destroy();
+    if (UNANSWERED.has(answer.status)) return 'unanswered';
+    const verdict = this.#judge(answer, false);
+    if (verdict.kind === 'absent') return this.#absent(verdict);
+    checkKind(repo, answer.headers, fetch, settings);
+    return { kind: 'arriving', description: describe(repo, answer.headers, fetch) };
+  }
+
+  async look(startedAt: number): Promise<Announcement | undefined> {
+    const { fetch } = this.#options;
+    const item = await this.#deps.freshness.read(this.repoId, this.key);
+    const now = Date.now();
+    if (item && item.absentUntil > now) return { kind: 'absent', reason: item.reason ?? '', refused: false };
+    if (!(await this.held())) return undefined;
+    const isNew = item !== undefined && (item.checkedAt >= startedAt || this.#isFresh(item));
+    return !fetch.mutable || isNew ? { kind: 'held' } : undefined;
+  }
+
+  async held(): Promise<Asset | undefined> {
+    const found = await this.#options.local.serve(this.#options.wanted, 'bytes', READING);
+    return found as Asset | undefined;
+  }
+
+  troubleOf(error: unknown): unknown {
+    return error instanceof UpstreamFailure ? troubleOf(this.#options.repo, error) : error;
+  }
+
+  #isFresh(item: RemoteItem): boolean {
+    return Math.abs(Date.now() - item.checkedAt) < this.#options.settings.freshMs;
+  }
+
+  /** Asks only for the headers: they may tell that nothing has changed, or what to ask for. */
+  async #head(
+    upstream: Upstream,
+    signal: AbortSignal,
+  ): Promise<{ readonly announcement: Announcement } | { readonly digest: Digest | undefined } | undefined> {
+    const { fetch, held } = this.#options;
+    const answer = await upstream.request({ ...fetch.ask, method: 'HEAD', signal });
+    answer.body.destroy();
+    if (UNANSWERED.has(answer.status)) return undefined;
+    const verdict = this.#judge(answer, false);
+    if (verdict.kind === 'absent') return { announcement: await this.#absent(verdict) };
+    const digest = fetch.identify?.(answer.headers).digest;
+    if (digest && held && isSame(digest, held)) {
+      await this.#remember(answer, held);
+      return { announcement: { kind: 'held' } };
+    }
+    return { digest };
+  }
+
+  /** The answer is only wanted if it is another than the one that led to the bytes that are held. */
+  #conditions(): Record<string, string> {
+    const { held, item } = this.#options;
+    if (!held || !item || item.sha256 !== held.sha256) return {};
+    return {
+      ...(item.etag !== undefined && { 'if-none-match': item.etag }),
+      ...(item.lastModified !== undefined && { 'if-modified-since': item.lastModified }),
+    };
+  }
+
+  #judge(answer: UpstreamAnswer, conditional: boolean) {
+    try {
+      return judge(answer, { repo: this.#options.repo, missing: this.#options.fetch.missing, conditional });
+    } catch (error) {
+      answer.body.destroy();
+      throw error;
+    }
+  }
+
+  #digests(answer: UpstreamAnswer, pinned: Digest | undefined): Digest[] {
+    const { fetch } = this.#options;
+    return [fetch.digest, pinned, fetch.identify?.(answer.headers).digest].filter((digest) => digest !== undefined);
+  }
+
+  async #absent(verdict: { readonly refused: boolean; readonly reason: string }): Promise<Absence> {
+    const { fetch, settings, item, wanted, held } = this.#options;
+    const limit = fetch.missSeconds === undefined ? Number.POSITIVE_INFINITY : fetch.missSeconds * 1000;
+    const forMs = verdict.refused ? REFUSED_MS : Math.min(settings.missedMs, limit);
+    const now = Date.now();
+    // Plain files outlive what they were copied from; what is refused may be there all the same.
+    const keeps = held !== undefined && (verdict.refused || 'path' in wanted);
+    if (keeps && !verdict.refused && item) {
+      await this.#deps.freshness.set(this.repoId, this.key, { ...item, checkedAt: now });
+    } else if (forMs > 0 && !keeps) {
+      const absence = { sha256: undefined, etag: undefined, lastModified: undefined, checkedAt: now };
+      const absentUntil = now + forMs;
+      await this.#deps.freshness.set(this.repoId, this.key, { ...absence, absentUntil, reason: verdict.reason });
+    }
+    if (verdict.refused) this.#deps.warn({ repository: this.#options.repo, path: fetch.path }, verdict.reason);
+    return { kind: 'absent', reason: verdict.reason, refused: verdict.refused };
+  }
+
+  /** What is held is what the upstream has now, as this answer says. */
+  async #remember({ headers }: UpstreamAnswer, held: Pick<Asset, 'sha256'> | undefined): Promise<void> {
+    const { fetch, item } = this.#options;
+    if (!fetch.mutable) return;
+    const isOld = item !== undefined && item.sha256 === held?.sha256;
+    await this.#deps.freshness.set(this.repoId, this.key, {
+      sha256: held?.sha256,
+      etag: validator(headers.etag) ?? (isOld ? item.etag : undefined),
+      lastModified: validator(headers['last-modified']) ?? (isOld ? item.lastModified : undefined),
+      checkedAt: Date.now(),
+      absentUntil: 0,
+      reason: undefined,
+    });
+  }
+
+  async #takeWhole({ answer, digests, told }: Taken, maxBytes: number): Promise<void> {
+    const { fetch, repo, local, access } = this.#options;
+    const bytes = await readWhole(repo, answer, maxBytes);
+    const expected = Object.fromEntries(digests.map(({ algorithm, hex }) => [algorithm, hex]));
+    const landed = await this.#deps.blobs
+      .receive(Readable.from([bytes]), { expected, signal: told.signal })
+      .catch((error: unknown) => {
+        const mismatch = isAppError(error, 'invalid') && error.detail['mismatch'];
+        throw mismatch ? wrong(repo, 'sent other bytes than it said') : error;
+      });
+    const { headers } = answer;
+    const mediaType = fetch.mediaType ?? fetch.identify?.(headers).mediaType ?? mediaTypeOf(headers);
+    const modifiedAt = timeOf(headers['last-modified']);
+    const arrived = { landed, bytes, mediaType, headers };
+    await admit(local, access, arrived, { fetch, expected: [], declared: {}, modifiedAt }).catch((error: unknown) => {
+      // The format has looked into it: what it finds wrong is the upstream's fault, not the caller's.
+      throw isAppError(error, 'invalid')
+        ? new AppError('upstream_failed', `From the upstream of "${repo}": ${error.message}`)
+        : error;
+    });
+    await this.#remember(answer, landed);
+  }
+
+  async #takeFlowing({ answer, ask, upstream, digests, expected, told }: Taken): Promise<void> {
+    const { fetch, repo, local, access, settings, held } = this.#options;
+    const { driver, inlineBytes } = this.#deps.blobs.deps;
+    const size = expected[0]?.size;
+    const description = describe(repo, answer.headers, fetch);
+    const spool = new Spool({ driver, memoryBytes: inlineBytes, keeps: settings.stores });
+    await told.arriving(withSize(description, size), spool);
+    const hashes = await transfer(answer, {
+      repo,
+      upstream,
+      ask,
+      spool,
+      size,
+      algorithms: algorithmsFor(digests),
+      isChecked: digests.length > 0,
+      signal: told.signal,
+    });
+    const policy = settings.checksumPolicy;
+    const { headers } = answer;
+    const declared = await verify(hashes, { repo, upstream, ask, headers, digests, policy, signal: told.signal });
+    spool.verified();
+    if (!spool.isKept) {
+      if (settings.stores)
+        this.#deps.warn(
+          { err: spool.trouble, repository: repo, path: fetch.path },
+          'a file was passed on and not kept',
+        );
+      throw new AppError('unavailable', 'The file was passed on and not kept.', { abandoned: true });
+    }
+    const landed = await this.#deps.blobs.land(await spool.held(), hashes, {});
+    if (held && held.sha256 === landed.sha256 && !fetch.admit) await landed.discard();
+    else {
+      const { mediaType, modifiedAt } = description;
+      const arrived = { landed, bytes: undefined, mediaType, headers };
+      await admit(local, access, arrived, { fetch, expected, declared, modifiedAt });
+    }
+    await this.#remember(answer, landed);
+  }
+}
+
+interface Taken {
+  readonly answer: UpstreamAnswer;
+  readonly ask: Ask;
+  readonly upstream: Upstream;
+  readonly digests: readonly Digest[];
+  readonly expected: readonly ExpectedRow[];
+  readonly told: Told;
+}
+
+/** What the lead file of the package says of it. */
+function expectation(fetch: Fetch, { path, size, mediaType }: ExpectedRow): Description {
+  const sha256 = fetch.digest?.hex as Sha256 | undefined;
+  return { path, size, mediaType, sha256, modifiedAt: undefined, etag: undefined, sha1: undefined, md5: undefined };
+}
+
+function withSize(description: Description, size: number | undefined): Description {
+  return description.size === undefined && size !== undefined ? { ...description, size } : description;
+}
+
+function isSame(digest: Digest, held: Asset): boolean {
+  if (digest.algorithm === 'sha256') return digest.hex === held.sha256;
+  return held.etag === `${digest.algorithm}:${digest.hex}`;
+}
+
+/** A validator as it can be sent back. */
+function validator(text: string | undefined): string | undefined {
+  return text !== undefined && text.length <= 500 && /^[\x20-\x7e]+$/.test(text) ? text : undefined;
+}
+
+/** All of a small answer, decoded where it came encoded; refuses what is longer, or breaks off. */
+export async function readWhole(repo: RepoKey, answer: UpstreamAnswer, maxBytes: number): Promise<Buffer> {
+  const told = lengthOf(repo, answer.headers);
+  const tooLong = () => wrong(repo, `has more than the ${maxBytes} bytes of it that are taken`);
+  try {
+    if (told !== undefined && told > maxBytes) throw tooLong();
+    const bytes = await readAll(answer.body, { limit: maxBytes, what: 'document' });
+    if (told !== undefined && told !== bytes.length) throw wrong(repo, `ended after ${bytes.length} of ${told} bytes`);
+    const encoding = String(answer.headers['content-encoding'] ?? '').toLowerCase();
+    if (encoding !== 'gzip' && encoding !== 'x-gzip') return bytes;
+    return await unzip(bytes, { maxOutputLength: maxBytes }).catch(() => {
+      throw wrong(repo, 'sent what cannot be decoded within the limit');
+    });
+  } catch (error) {
+    answer.body.destroy();
+    throw isAppError(error, 'too_large') ? tooLong() : error;
+  }
+}
