@@ -6,7 +6,7 @@ import type { Principal } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { TreeOperations } from '../repositories/operations.ts';
 import { type RelocationResult, relocate } from '../repositories/relocate.ts';
-import { type ApiRequest, bodyRoute, isSwitchedOn, type Route, route } from './route.ts';
+import { type ApiRequest, bodyRoute, isSwitchedOff, isSwitchedOn, type Route, route } from './route.ts';
 import { parseTarget, pathOf } from './storage/place.ts';
 
 export interface RelocationDeps {
@@ -53,6 +53,8 @@ async function copyOrMove({ operations }: RelocationDeps, request: ApiRequest, c
       dryRun: isSwitchedOn(query.get('dry')),
       failFast: isSwitchedOn(query.get('failFast')),
       atomic: isSwitchedOn(query.get('atomic')),
+      // Suppressed where nothing is said.
+      translates: isSwitchedOff(query.get('suppressLayouts')),
     },
   );
   return render(result);

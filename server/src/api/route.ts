@@ -129,6 +129,11 @@ export function isSwitchedOn(value: string | null): boolean {
   return value === '1' || value?.toLowerCase() === 'true';
 }
 
+/** Said to be off, for switches that are on where nothing is said. */
+export function isSwitchedOff(value: string | null): boolean {
+  return value === '0' || value?.toLowerCase() === 'false';
+}
+
 /** A switch in a JSON body or a form. */
 export const flag = z.union([
   z.boolean(),

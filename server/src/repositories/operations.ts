@@ -30,6 +30,7 @@ import type { Queue } from '../jobs/queue.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import type { RepositoryDirectory } from './directory.ts';
 import { noteSourceLeft, PAGE, type Problem, startProgress, type Transfer, transferPage } from './transfer.ts';
+import { type Translation, translationOf } from './translation.ts';
 import { Veiled, type Veils } from './veils.ts';
 
 export interface OperationDeps {
@@ -62,6 +63,7 @@ export interface TransferRequest {
   readonly to: { readonly repo: RepoKey; readonly path: RepoPath };
   readonly mode: 'copy' | 'move' | 'restore';
   readonly properties: Properties;
+  readonly translates?: boolean;
   readonly principal: StoredPrincipal;
 }
 
@@ -202,6 +204,11 @@ export class TreeOperations {
     };
   }
 
+  translationOf(from: RepoKey, to: RepoKey): Translation | undefined {
+    const { repositories } = this.deps;
+    return translationOf(repositories.layoutOf(from), repositories.layoutOf(to));
+  }
+
   formatOf(packageType: string): Format | undefined {
     return this.deps.formats.find(({ packageTypes }) => packageTypes.includes(packageType));
   }
@@ -258,6 +265,7 @@ export class TreeOperations {
       to: { repoId: to.row.id, key: to.row.key, path: request.to.path, access: to.access },
       mode: request.mode,
       format: this.formatOf(to.row.packageType),
+      ...(request.translates && { translation: this.translationOf(from.row.key, to.row.key) }),
       properties: request.properties,
       at: operation.createdAt,
       reviewDelayMs,

@@ -34,6 +34,8 @@ export interface Relocation {
   readonly copy: boolean;
   /** Changes nothing, after the same checks. */
   readonly dryRun?: boolean;
+  /** Puts artifacts where the layout of the target wants them, if it is another. */
+  readonly translates?: boolean;
   /** Set on every file that arrives. */
   readonly properties?: Properties;
   /** Nothing is done if anything is refused. */
@@ -141,10 +143,13 @@ async function resolve(deps: RelocateDeps, request: Relocation): Promise<Transfe
   requireApart(ends.from, ends.to, top);
   await requireWay(deps, ends.to);
   if (!copy && from.path !== '') source.access.require('delete', from.path);
+  const format = operations.formatOf(target.row.packageType);
+  const translates = request.translates && !format?.place;
   return {
     ...ends,
     mode: copy ? 'copy' : 'move',
-    format: operations.formatOf(target.row.packageType),
+    format,
+    ...(translates && { translation: operations.translationOf(source.row.key, target.row.key) }),
     properties: target.access.allows('annotate', path) ? (request.properties ?? {}) : {},
     at: Date.now(),
     reviewDelayMs,
@@ -264,6 +269,7 @@ async function transferLarge({ operations }: RelocateDeps, plan: Transfer, reque
     to: { repo: to.key, path: to.path },
     mode: request.copy ? 'copy' : 'move',
     properties,
+    translates: plan.translation !== undefined,
     principal: storePrincipal(request.principal),
   };
   const id = await operations.deps.veils.behind(() =>

@@ -20,6 +20,7 @@ import {
 import { copyFiles, copyFolders, dropProperties, moveFiles, type TransferredFile } from '../db/transfers.ts';
 import { noteLeft } from '../db/tree-operations.ts';
 import type { Access } from './leaf.ts';
+import { type Translation, translatedPath } from './translation.ts';
 import type { Veils } from './veils.ts';
 
 export interface TransferEnd {
@@ -41,6 +42,8 @@ export interface Transfer {
   readonly reviewDelayMs: number;
   /** The operation this is part of: its own veil is not in its way. */
   readonly operation?: number;
+  /** Files go where the target's layout wants them, each by itself; folders that none needs are not made. */
+  readonly translation?: Translation | undefined;
   /** Goes on after a cut: what is there with the same bytes has been copied. */
   readonly resumed?: boolean;
 }
@@ -111,14 +114,15 @@ export async function examineAll(database: Database, transfer: Transfer): Promis
     progress.files += files.length;
     return progress;
   }
-  if (from.path !== '') progress.folders += 1;
+  if (from.path !== '' && !transfer.translation) progress.folders += 1;
   for (let after: RepoPath | undefined; ; ) {
     const page = { after, limit: 2 * PAGE };
     const rows = await database.read((db) => listSubtree(db, from.repoId, from.path, page));
     const inside = rows.filter(({ folder }) => !folder);
     const { files } = await database.read((db) => examine(db, transfer, inside, progress));
     progress.files += files.length;
-    progress.folders += rows.filter(({ folder, path }) => folder && from.access.mayList(path)).length;
+    if (!transfer.translation)
+      progress.folders += rows.filter(({ folder, path }) => folder && from.access.mayList(path)).length;
     after = rows.at(-1)?.path;
     if (rows.length < page.limit) return progress;
     await new Promise(setImmediate);
@@ -133,6 +137,10 @@ async function transferFolders(tx: Tx, transfer: Transfer, progress: Progress): 
   if (top && !top.folder) {
     await moveTop(tx, transfer, top, progress);
     return 1;
+  }
+  if (transfer.translation) {
+    Object.assign(progress, { phase: 'files', cursor: undefined });
+    return 0;
   }
   if (first) await ensureFolders(tx, to.repoId, [joinPath(to.path, '-')].slice(top ? 1 : 0), by(transfer), at);
   const rows = await listSubtree(tx, from.repoId, from.path, { after: progress.cursor, limit: PAGE });
@@ -261,7 +269,10 @@ async function examine(
 ): Promise<Examined> {
   const { from, to, mode } = transfer;
   const readable = mode === 'trash' ? rows : rows.filter(({ path }) => from.access.allows('read', path));
-  const targets = readable.map(({ path }) => targetOf(transfer, path));
+  const plain = readable.map(({ path }) => targetOf(transfer, path));
+  const { translation } = transfer;
+  const targets = translation ? plain.map((path) => translatedPath(translation, path)) : plain;
+  const taken = new Set<RepoPath>();
   const existing = await getNodes(db, to.repoId, targets);
   const files: TransferredFile[] = [];
   const dropped: SubtreeNode[] = [];
@@ -270,6 +281,8 @@ async function examine(
     try {
       const there = existing.get(target);
       if (transfer.resumed && there?.sha256 !== undefined && there.sha256 === row.sha256 && mode === 'copy') continue;
+      if (target !== plain[index] && (taken.has(target) || there)) throw translatedOver(to, target);
+      taken.add(target);
       const file = examineFile(transfer, row, target, there);
       if (file) files.push(file);
       else if (mode === 'trash') dropped.push(row);
@@ -280,6 +293,12 @@ async function examine(
     }
   }
   return { files, existing, dropped };
+}
+
+/** Several files may read as one artifact: what came first stays, whoever may overwrite it. */
+function translatedOver({ key }: TransferEnd, target: RepoPath): AppError {
+  const name = clip(joinPath(key, target), 300);
+  return new AppError('conflict', `"${name}", where the layout of "${key}" wants the file, is there already.`);
 }
 
 /** Throws why the file cannot go; undefined for what is not taken along. */

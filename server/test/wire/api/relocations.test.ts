@@ -42,6 +42,43 @@ onEachStorage('copies and moves', (world) => {
       200,
     );
 
+  test('puts artifacts where the layout of the target wants them, if asked to', async () => {
+    await repository('by-maven', { repoLayoutRef: 'maven-2-default' });
+    await repository('by-ivy', { repoLayoutRef: 'ivy-default' });
+    const jar = 'org/acme/lib/1.0/lib-1.0.jar';
+    const sources = 'org/acme/lib/1.0/lib-1.0-sources.jar';
+    for (const path of [jar, sources, 'org/acme/readme.txt']) await put(`by-maven/${path};k=v`, path);
+    await expectStatus(post('copy', 'by-maven/org', '/by-ivy/org', '&suppressLayouts=1'), 200);
+    assert.ok((await list('by-ivy')).includes(`/${jar}`));
+    await expectStatus(admin().request('DELETE', '/artifactory/by-ivy/org'), 204);
+    const dry = await expectStatus(post('copy', 'by-maven/org', '/by-ivy/org', '&suppressLayouts=0&dry=1'), 200);
+    assert.match(messagesOf(dry).join(), /3 artifacts and 0 folders would be copied/);
+    await expectStatus(post('copy', 'by-maven/org', '/by-ivy/org', '&suppressLayouts=0'), 200);
+    const translated = ['/org.acme/lib/1.0/jars/lib-1.0.jar', '/org.acme/lib/1.0/jars/lib-sources-1.0.jar'];
+    const copied = (await list('by-ivy')).filter((path) => /\.(?:jar|txt)$/.test(path));
+    assert.deepEqual(copied, [...translated, '/org/acme/readme.txt']);
+    assert.equal((await get(`by-ivy${translated[1]}`)).text, sources);
+    const found = (await getJson(admin(), `${STORAGE}/by-ivy${translated[0]}?properties`)) as { properties: object };
+    assert.deepEqual(found.properties, { k: ['v'] });
+    // What lies there already stays, and so does what would have taken its place.
+    const again = await post('move', 'by-maven/org', '/by-ivy', '&suppressLayouts=0');
+    assert.equal(again.status, 409);
+    assert.match(messagesOf(again).join(), /where the layout of "by-ivy" wants the file, is there already/);
+    assert.equal((await get(`by-maven/${jar}`)).text, jar);
+    await expectStatus(admin().request('DELETE', '/artifactory/by-ivy/org.acme'), 204);
+    await expectStatus(post('move', `by-maven/${jar}`, `/by-ivy/${jar}`, '&suppressLayouts=0'), 200);
+    assert.equal((await get(`by-ivy${translated[0]}`)).text, jar);
+    await expectStatus(get(`by-maven/${jar}`), 404);
+    // Two files that read as one artifact: the second is told that there is one.
+    await repository('by-plain', { repoLayoutRef: 'simple-default' });
+    await put('by-maven/two/acme/lib/1/lib-1-a.jar', 'a');
+    await put('by-maven/two/acme/lib/1/lib-1-b.jar', 'b');
+    const both = await post('move', 'by-maven/two', '/by-plain/two', '&suppressLayouts=0');
+    assert.equal(both.status, 409);
+    assert.equal((await get('by-plain/two/acme/lib/lib-1.jar')).text, 'a');
+    assert.equal((await get('by-maven/two/acme/lib/1/lib-1-b.jar')).text, 'b');
+  });
+
   test('copies a file with its properties and starts its statistics anew', async () => {
     await put('generic-local/cp/a.txt;k=1,2', 'hello');
     await expectStatus(
