@@ -115,8 +115,8 @@ export class BlobStore {
     );
   }
 
-  /** How the bytes of a stored blob are read. */
-  content(blob: StoredBlob): Content {
+  /** How the bytes of a stored blob are read; `redirects` allows signed addresses whatever holds for all others. */
+  content(blob: StoredBlob, options: { readonly redirects?: boolean } = {}): Content {
     if (blob.bytes) return inlineContent(blob.bytes);
     const { sha256, size } = blob;
     const key = requireKey(blob);
@@ -128,7 +128,7 @@ export class BlobStore {
       pump: (range, write) =>
         this.#soundness.read({ key, sha256, size }, range, write, (checked) => driver.pump(key, range, checked)),
       ...(sign &&
-        redirect.enabled &&
+        (redirect.enabled || options.redirects) &&
         size >= redirect.minBytes && {
           redirect: (fileName: string) => sign(key, { expiresInMs: redirect.ttlMs, fileName }),
         }),

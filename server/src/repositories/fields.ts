@@ -110,7 +110,9 @@ const COMMON: readonly SettingField[] = [
   flag('blackedOut', 'LRF+', false, { effect: 'nothing is deployed or served, and virtual repositories pass it over' }),
   flag('xrayIndex', 'LRF+'),
   flag('archiveBrowsingEnabled', 'LRF+', false, { effect: 'browsers show files instead of saving them' }),
-  flag('downloadRedirect', 'LRF+'),
+  flag('downloadRedirect', 'LRF+', false, {
+    effect: 'sends clients to signed addresses of the bucket, even where `storage.redirect` is off',
+  }),
   flag('cdnRedirect', 'LRF+'),
   count('signedUrlTtl', 'LRVF+', 90),
   count('xrayDataTtl', 'LRF+', 90),

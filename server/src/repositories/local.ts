@@ -238,7 +238,7 @@ export class LocalRepository implements LeafRepository {
       package: file.package,
       etag: file.etag,
       declared: { sha1: file.declaredSha1, md5: file.declaredMd5 },
-      content: blobs.content(file),
+      content: blobs.content(file, { redirects: this.settings['downloadRedirect'] === true }),
       checksums: () => blobs.checksums(file),
     };
   }

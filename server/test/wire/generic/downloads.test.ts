@@ -24,6 +24,31 @@ for (const storage of STORAGES) {
     const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
       world.admin.request(method, `${FILES}/${path}`, { headers });
 
+    test('a repository can send clients to the bucket, if there is one', async () => {
+      const body = randomBytes(100 * 1024);
+      const settings = '/artifactory/api/repositories/generic-local';
+      const set = async (downloadRedirect: boolean) => {
+        const answer = await world.admin.request('POST', settings, {
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ downloadRedirect }),
+        });
+        assert.equal(answer.status, 200, answer.text);
+      };
+      await put('redirected.bin', body);
+      assert.equal((await get('redirected.bin')).status, 200);
+      await set(true);
+      const answer = await get('redirected.bin');
+      if (storage.endsWith('s3')) {
+        assert.equal(answer.status, 307);
+        const followed = await fetch(String(answer.headers['location']));
+        assert.equal(hash('sha256', Buffer.from(await followed.arrayBuffer())), hash('sha256', body));
+      } else {
+        assert.equal(answer.status, 200);
+      }
+      await set(false);
+      assert.equal((await get('redirected.bin')).status, 200);
+    });
+
     test('a checksum file is read bare, and its head verifies the file it is of', async () => {
       await put('side/%C3%A4.jar', 'jar');
       const read = await get('side/%C3%A4.jar.sha1');
