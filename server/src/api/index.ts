@@ -27,6 +27,7 @@ import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
 import { type RelocationDeps, relocationRoutes } from './relocations.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
+import { type ResolutionDeps, resolutionRoutes } from './resolution.ts';
 import { RIGHTS, type Right, type Route } from './route.ts';
 import { aqlRoutes, type SearchDeps } from './search-aql.ts';
 import { buildSearchRoutes } from './search-builds.ts';
@@ -59,6 +60,7 @@ export type ApiDeps = SystemDeps &
   TrashDeps &
   TaskDeps &
   ExplainDeps &
+  ResolutionDeps &
   StorageSummaryDeps &
   BuildRemovalDeps &
   BuildPromotionDeps &
@@ -188,6 +190,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...trashRoutes(deps),
     ...taskRoutes(deps),
     ...explainRoutes(deps),
+    ...resolutionRoutes(deps),
     ...storageSummaryRoutes(deps),
     ...buildRoutes(deps),
     ...buildRemovalRoutes(deps),

@@ -6,6 +6,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 export interface TraceStep {
   readonly text: string;
+  /** Epoch milliseconds. */
+  readonly at?: number;
   /** Who asked may read it too; the others are for administrators, since they tell of what must not be known. */
   readonly forCaller: boolean;
 }
@@ -21,5 +23,5 @@ export function traced<T>(steps: TraceStep[], work: () => T): T {
 /** Adds a step to the request under way, if there is one. */
 export function traceStep(text: string, audience: 'caller' | 'admin'): void {
   const steps = requests.getStore();
-  if (steps && steps.length < MAX_STEPS) steps.push({ text, forCaller: audience === 'caller' });
+  if (steps && steps.length < MAX_STEPS) steps.push({ text, at: Date.now(), forCaller: audience === 'caller' });
 }

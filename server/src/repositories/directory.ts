@@ -5,7 +5,7 @@ import { clip, type RepoKey, ROOT } from '../core/ids.ts';
 import { type Layout, layoutOf } from '../core/layouts.ts';
 import { isAdmin, nameOf, type Principal } from '../core/principal.ts';
 import type { SearchableRepository } from '../core/read-rule.ts';
-import type { Repository } from '../core/repository.ts';
+import type { Repository, Wanted } from '../core/repository.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
 import type { Database } from '../db/database.ts';
 import { listRepositories, type RepositoryRow } from '../db/repositories.ts';
@@ -20,9 +20,17 @@ import { type RemoteDeps, RemoteRepository } from './remote/remote-repository.ts
 import { settingOf } from './settings.ts';
 import type { SystemConfiguration } from './system-configuration.ts';
 import type { BindMember } from './virtual/bound.ts';
+import type { Step } from './virtual/explain.ts';
 import type { ShadowingNotes } from './virtual/guard.ts';
-import { type Plan, planOf } from './virtual/plan.ts';
-import { bindVirtual, noDeployment, unknownTarget, VirtualMemory } from './virtual/repository.ts';
+import { type Plan, planOf, planOfOne } from './virtual/plan.ts';
+import {
+  bindVirtual,
+  explainVirtual,
+  noDeployment,
+  unknownTarget,
+  type VirtualBinding,
+  VirtualMemory,
+} from './virtual/repository.ts';
 
 export interface DirectoryDeps extends RemoteDeps {
   readonly database: Database;
@@ -131,6 +139,24 @@ export class RepositoryDirectory {
     const bound = this.#memberBinder(held.row, principal, narrow)(deployment);
     if (!bound) throw unknownTarget(repo.key, principal.kind === 'anonymous');
     return bound.repo;
+  }
+
+  /**
+   * What would become of a request of the principal, member by member, without asking an upstream; `full` tells also of
+   * members that it may not know. A repository that has no members is its own only one.
+   */
+  async explain(
+    key: string,
+    principal: Principal,
+    wanted: Wanted,
+    options: { readonly full: boolean; readonly relayed: boolean },
+  ): Promise<readonly Step[]> {
+    const held = this.#find(key);
+    if (!held || !(options.full || this.#isKnownTo(held.row, principal))) return [];
+    const plan = held.plan ?? planOfOne(held);
+    if (!plan) return [];
+    const binding = this.#virtualBinding(held.row, plan, principal, options);
+    return explainVirtual(this.#virtualDeps(), binding, wanted, options.full);
   }
 
   /** The order in which the members of a virtual repository are asked, whoever asks; undefined for others. */
@@ -288,17 +314,27 @@ export class RepositoryDirectory {
       traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in any member of "${row.key}".`, 'admin');
       return undefined;
     }
-    return bindVirtual(
-      { database: this.#deps.database, notes: this.#deps.shadowing },
-      {
-        plan,
-        format: this.#formatOf(row),
-        memory: this.#virtualMemory,
-        bind: this.#memberBinder(row, principal, narrow),
-        relayed,
-        anonymous: principal.kind === 'anonymous',
-      },
-    );
+    return bindVirtual(this.#virtualDeps(), this.#virtualBinding(row, plan, principal, { narrow, relayed }));
+  }
+
+  #virtualDeps() {
+    return { database: this.#deps.database, notes: this.#deps.shadowing };
+  }
+
+  #virtualBinding(
+    row: RepositoryRow,
+    plan: Plan,
+    principal: Principal,
+    { narrow, relayed }: { readonly narrow?: Narrowing | undefined; readonly relayed: boolean },
+  ): VirtualBinding {
+    return {
+      plan,
+      format: this.#formatOf(row),
+      memory: this.#virtualMemory,
+      bind: this.#memberBinder(row, principal, narrow),
+      relayed,
+      anonymous: principal.kind === 'anonymous',
+    };
   }
 
   /** Binds members of a virtual repository to the caller. */
@@ -306,7 +342,7 @@ export class RepositoryDirectory {
     // A token names the repository that its holder asked for, and covers the members through it.
     const narrowed = narrow && ((access: Access) => narrow(access, virtual.key));
     return (member) => {
-      const held = this.#held.get(member.key);
+      const held = this.#find(member.key);
       const access = held && this.#accessTo(held, principal, narrowed, member.passage);
       if (!access) return undefined;
       return { member, access, repo: authorise(member.leaf, access, this.#formatOf(held.row)?.documents) };

@@ -23,6 +23,8 @@ export interface ContentRequest {
   readonly layout: Layout | undefined;
   readonly plain: PlainPath;
   readonly query: URLSearchParams;
+  /** What would be sent is only told of, so no bytes are fetched for it. */
+  readonly withoutBytes?: boolean;
   /** How folders are shown: as pages for people, or as bare links. */
   readonly style: 'page' | 'simple';
   readonly archives: ExplodeLimits & EntryLimits;

@@ -20,7 +20,8 @@ export async function get(request: ContentRequest): Promise<Reply> {
   if (query.has('properties') || query.has('propertiesXml')) return propertiesReply(request);
   if (!plain.folder && path !== '') {
     const method = exchange.request.method ?? 'GET';
-    const asset = await find(request, path, method === 'HEAD' ? 'headers' : 'bytes');
+    const withoutBytes = method === 'HEAD' || request.withoutBytes === true;
+    const asset = await find(request, path, withoutBytes ? 'headers' : 'bytes');
     if (asset) return fileReply(asset, request);
     const kind = format?.classify(path);
     if (kind?.kind === 'document') {

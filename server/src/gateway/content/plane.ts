@@ -24,6 +24,7 @@ import { remove } from './delete.ts';
 import { put } from './deploy.ts';
 import { get } from './download.ts';
 import { parsePlainPath } from './plain-path.ts';
+import { trace } from './trace.ts';
 import { transfer } from './transfer.ts';
 import { METHODS, makeCollection, options, propfind } from './webdav.ts';
 
@@ -106,7 +107,7 @@ class ContentCall implements Call {
     switch (request.method) {
       case 'GET':
       case 'HEAD':
-        return get(content);
+        return content.query.has('trace') ? trace(content) : get(content);
       case 'PUT':
         return put(content);
       case 'DELETE':

@@ -46,6 +46,10 @@ export interface Plan {
   /** In the order of resolution; a tier without members is left out. */
   readonly tiers: readonly Tier[];
   readonly members: readonly Member[];
+  /** Members that take no part, because they are blacked out. */
+  readonly passedOver: readonly RepoKey[];
+  /** Ids of all local repositories below it, whoever may see them. */
+  readonly localIds: readonly number[];
   /** Where what is deployed goes. */
   readonly deployment: Member | undefined;
   readonly hidesUnauthorized: boolean;
@@ -65,7 +69,8 @@ export interface Planned {
 
 /** The plan of a virtual repository; `find` knows all repositories by key. */
 export function planOf(virtual: Planned, find: (key: string) => Planned | undefined): Plan {
-  const members = flatten(virtual, find);
+  const passedOver: RepoKey[] = [];
+  const members = flatten(virtual, find, passedOver);
   const tiers = [true, false].map((priority) => tierOf(members, priority));
   const { row } = virtual;
   const { config } = row;
@@ -74,10 +79,30 @@ export function planOf(virtual: Planned, find: (key: string) => Planned | undefi
     row,
     tiers: tiers.filter(({ locals, remotes }) => locals.length + remotes.length > 0),
     members: tiers.flatMap(({ locals, remotes }) => [...locals, ...remotes]),
+    passedOver,
+    localIds: localsBelow(virtual, find),
     deployment: deploymentOf(virtual, find),
     hidesUnauthorized: config['hideUnauthorizedResources'] === true,
     newestWins: config['resolveDockerTagsByTimestamp'] === true,
     asksForServers: config['artifactoryRequestsCanRetrieveRemoteArtifacts'] === true,
+  };
+}
+
+/** A repository that holds files as the only member of itself; undefined for one that does not. */
+export function planOfOne({ row, leaf }: Planned): Plan | undefined {
+  if (!leaf) return undefined;
+  const member = memberOf(row, leaf, [], []);
+  return {
+    key: row.key,
+    row,
+    tiers: [tierOf([member], member.priority)],
+    members: [member],
+    passedOver: [],
+    localIds: [],
+    deployment: member,
+    hidesUnauthorized: false,
+    newestWins: false,
+    asksForServers: true,
   };
 }
 
@@ -94,7 +119,7 @@ function tierOf(members: readonly Member[], priority: boolean): Tier {
 }
 
 /** Nested ones depth first at their place; who is named twice keeps the first place, with what leads to it. */
-function flatten(virtual: Planned, find: (key: string) => Planned | undefined): Member[] {
+function flatten(virtual: Planned, find: (key: string) => Planned | undefined, passedOver: RepoKey[]): Member[] {
   const found = new Map<string, Member>();
   const seen = new Set<string>();
   const visit = (at: Planned, passage: readonly Limits[], guards: readonly Guard[]) => {
@@ -102,8 +127,8 @@ function flatten(virtual: Planned, find: (key: string) => Planned | undefined): 
     seen.add(at.row.key);
     if (at.leaf) {
       // A repository that is blacked out takes no part, but the names in it stay its own.
-      if (at.row.config['blackedOut'] === true) return;
-      found.set(at.row.key, memberOf(at.row, at.leaf, passage, guards));
+      if (at.row.config['blackedOut'] === true) passedOver.push(at.row.key);
+      else found.set(at.row.key, memberOf(at.row, at.leaf, passage, guards));
       return;
     }
     const guard = guardOf(at, find);
@@ -148,7 +173,7 @@ function guardOf(virtual: Planned, find: (key: string) => Planned | undefined): 
 }
 
 /** The ids of all local repositories below a virtual one. */
-export function localsBelow(virtual: Planned, find: (key: string) => Planned | undefined): number[] {
+function localsBelow(virtual: Planned, find: (key: string) => Planned | undefined): number[] {
   const ids = new Set<number>();
   const seen = new Set<string>();
   const visit = (at: Planned) => {

@@ -3,11 +3,12 @@ import type { OpaqueDoc } from '../../core/document.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import type { Properties, RepoKey, RepoPath } from '../../core/ids.ts';
-import type { Repository, Uploads } from '../../core/repository.ts';
+import type { Repository, Uploads, Wanted } from '../../core/repository.ts';
 import type { Database } from '../../db/database.ts';
 import { Lru } from '../../lib/lru.ts';
 import { type BindMember, BoundMembers, unlessRefused } from './bound.ts';
 import { mergedDocument } from './documents.ts';
+import { explainResolution, type Step } from './explain.ts';
 import { GuardedNames, type ShadowingNotes } from './guard.ts';
 import { MergedListings } from './listings.ts';
 import type { Member, Plan } from './plan.ts';
@@ -35,14 +36,30 @@ export interface VirtualBinding {
   readonly anonymous: boolean;
 }
 
+function partsOf(deps: VirtualDeps, { plan, format, memory, bind, relayed }: VirtualBinding) {
+  const members = new BoundMembers(plan, bind);
+  const names = new GuardedNames(deps, format);
+  const asks = !relayed || plan.asksForServers;
+  const { affinity } = memory;
+  const resolver = new Resolver({ plan, members, database: deps.database, format, names, affinity, asks });
+  return { members, names, asks, resolver };
+}
+
+/** What would become of a request of this caller, member by member; `full` tells also of those it may not know. */
+export function explainVirtual(
+  deps: VirtualDeps,
+  binding: VirtualBinding,
+  wanted: Wanted,
+  full: boolean,
+): Promise<readonly Step[]> {
+  return explainResolution({ plan: binding.plan, full, ...partsOf(deps, binding) }, wanted);
+}
+
 /** Binds a virtual repository to one caller. */
 export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Repository {
   const { plan, format, memory } = binding;
-  const members = new BoundMembers(plan, binding.bind);
-  const names = new GuardedNames(deps, format);
-  const asks = !binding.relayed || plan.asksForServers;
-  const { affinity, merged } = memory;
-  const resolver = new Resolver({ plan, members, database: deps.database, format, names, affinity, asks });
+  const { members, names, resolver } = partsOf(deps, binding);
+  const { merged } = memory;
   const listings = new MergedListings({ plan, members, format, names, resolver });
   const deployment = () => plan.deployment && members.get(plan.deployment)?.repo;
   const target = () => {
