@@ -52,9 +52,8 @@ async function keepForPush(repo: Repository, name: string, asset: Asset, rules: 
     );
     return true;
   } catch (error) {
-    if (isAppError(error, 'conflict')) return false;
     // Reading goes on where nothing may be written; whoever pushes will be refused there.
-    if (isAppError(error) && error.detail['readOnly'] === true) return true;
+    if (isAppError(error)) return error.code !== 'conflict' || error.detail['readOnly'] === true;
     throw error;
   }
 }

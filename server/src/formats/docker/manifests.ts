@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { atRest } from '../../core/arriving.ts';
 import { readAll } from '../../core/bodies.ts';
+import { remoteKeyOf } from '../../core/cache-keys.ts';
 import { isAppError } from '../../core/errors.ts';
 import { type Digest, joinPath, parseDigest, type RepoPath, renderDigest, type Sha256 } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
@@ -32,15 +33,15 @@ export async function getManifest(request: ProtocolRequest, context: ProtocolCon
   if ('digest' in reference) {
     const asset = await repo.serve({ package: name, digest: reference.digest, lead: true }, purpose);
     if (!asset) throw unknownManifest(text);
-    return manifestReply(repo, asset, reference.digest, 'private, max-age=31536000, immutable');
+    return manifestReply(asset, reference.digest, 'private, max-age=31536000, immutable');
   }
   const asset = await repo.serve({ package: name, version: reference.tag }, purpose);
   if (!asset) throw await unknownTag(repo, name, text);
   if (kindOf(asset.mediaType) === 'index' && wantsOnlyImages(request.headers.accept)) {
     const child = await defaultImage(repo, name, await atRest(asset));
-    if (child) return manifestReply(repo, child, pinnedDigest(child), 'no-cache');
+    if (child) return manifestReply(child, pinnedDigest(child), 'no-cache');
   }
-  return manifestReply(repo, asset, pinnedDigest(asset), 'no-cache');
+  return manifestReply(asset, pinnedDigest(asset), 'no-cache');
 }
 
 /** The digest a tag was pushed with, where that was not SHA-256. */
@@ -66,12 +67,7 @@ async function defaultImage(repo: Repository, name: string, index: Asset): Promi
   return digest && repo.serve({ package: name, digest, lead: true }, 'bytes');
 }
 
-function manifestReply(
-  repo: Repository,
-  asset: Asset | Arriving,
-  digest: Digest | undefined,
-  cacheControl: string,
-): Reply {
+function manifestReply(asset: Asset | Arriving, digest: Digest | undefined, cacheControl: string): Reply {
   const text = digest && renderDigest(digest);
   return {
     asset,
@@ -80,7 +76,8 @@ function manifestReply(
       ...(text !== undefined && { 'Docker-Content-Digest': text }),
       'Cache-Control': cacheControl,
       Vary: 'Accept',
-      'X-Artifactory-Docker-Registry': asset.repo ?? repo.key,
+      // Clients look for what a remote repository holds in a cache whose key they make of this one.
+      'X-Artifactory-Docker-Registry': remoteKeyOf(asset.repo) ?? asset.repo,
     },
   };
 }
