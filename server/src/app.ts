@@ -6,15 +6,20 @@ import { relocateFileOf } from './builds/relocate-file.ts';
 import { lockData } from './cli/server-lock.ts';
 import { addressRanges } from './config/fields.ts';
 import type { Config } from './config/load.ts';
+import { remoteKeyOf } from './core/cache-keys.ts';
 import { AppError } from './core/errors.ts';
+import type { RepoKey } from './core/ids.ts';
+import type { RecordedEvent } from './events/event-log.ts';
 import { Feed } from './events/feed.ts';
 import { ContentPlane } from './gateway/content/plane.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { accessLog } from './http/access-log.ts';
 import { Metrics } from './http/metrics.ts';
+import { registerRemoteMetrics } from './http/remote-metrics.ts';
 import { HttpServer } from './http/server.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { READ_ONLY } from './repositories/read-only.ts';
+import { FORGOTTEN } from './repositories/remote/inspection.ts';
 import { CONFIGURATION } from './repositories/system-configuration.ts';
 import { archiveConsumer } from './search/archive-index.ts';
 import { type Core, type Log, openCore } from './state.ts';
@@ -57,6 +62,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     log: core.events,
     onError: (error) => log.warn({ err: error }, 'the event feed failed'),
   });
+  const isForgotten = (event: RecordedEvent) => event.type === 'setting.changed' && event.subject === FORGOTTEN;
   const reloadSettings = async (subjects: readonly string[]) => {
     if (subjects.includes(READ_ONLY)) await core.readOnly.reload();
     if (!subjects.includes(CONFIGURATION)) return;
@@ -65,11 +71,19 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
   };
   feed.onEvents((recorded) => {
     const settings = recorded.flatMap((event) => (event.type === 'setting.changed' ? event.subject : []));
+    for (const event of recorded) {
+      if (!isForgotten(event) || !('changes' in event)) continue;
+      const repoId = repositories.idOf(String(event.changes?.['repo']) as RepoKey);
+      if (repoId !== undefined) core.remotes.freshness.forget(repoId);
+    }
     if (settings.length > 0) {
       void reloadSettings(settings).catch((error: unknown) => log.warn({ err: error }, 'settings could not be read'));
     }
     if (recorded.some(({ type }) => type.startsWith('repository.'))) {
-      void repositories.reload().catch((error: unknown) => log.warn({ err: error }, 'repositories could not be read'));
+      void repositories
+        .reload()
+        .then(() => core.remotes.traffic.keep((key) => repositories.has(key)))
+        .catch((error: unknown) => log.warn({ err: error }, 'repositories could not be read'));
     }
     if (recorded.some(({ type }) => /^(user|group|permission|token|repository)\./.test(type))) {
       core.principals.invalidate();
@@ -85,6 +99,7 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
   await permissions.refresh();
 
   const metrics = new Metrics();
+  registerRemoteMetrics(metrics, { traffic: core.remotes.traffic, pauses: () => core.upstreams.paused() });
   const background = startBackground(core, log, metrics);
   const api = new Api({
     ...core,
@@ -134,7 +149,11 @@ async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
     ],
     accessLog: accessLog(config.http.accessLog ? log : undefined, metrics),
     onRefused: (refusal) => core.refusals.add(refusal),
-    onDownload: ({ repo, path, nodeId }, by) => core.downloads.counted(repo, path, nodeId, by, Date.now()),
+    onDownload: ({ repo, path, nodeId, size }, by, wasHeld) => {
+      core.downloads.counted(repo, path, nodeId, by, Date.now());
+      const remote = wasHeld ? remoteKeyOf(repo) : undefined;
+      if (remote && repositories.cacheKeyOf(remote) === repo) core.remotes.traffic.saved(remote, size);
+    },
     onBug: (error, { requestId }) => log.error({ err: error, requestId }, 'a request failed for a reason of our own'),
   });
   const listening = await server.start();

@@ -37,6 +37,7 @@ import { TreeOperations } from './repositories/operations.ts';
 import { ReadOnly } from './repositories/read-only.ts';
 import { endpointOf } from './repositories/remote/endpoint.ts';
 import { Remotes } from './repositories/remote/remotes.ts';
+import { RemoteTraffic } from './repositories/remote/traffic.ts';
 import { Retention } from './repositories/retention.ts';
 import { SystemConfiguration } from './repositories/system-configuration.ts';
 import { trashcanOf, trashSettings } from './repositories/trash-settings.ts';
@@ -113,8 +114,13 @@ export async function openCore(config: Config, log: Log) {
   const readOnly = new ReadOnly({ database, events });
   const formats = defineFormats({ docker: { ...config.docker, graceMs: config.sweep.graceMs } });
   const certificates = new ClientCertificates({ configuration, secrets });
-  const upstreams = new Upstreams({ allowedAddresses: config.remotes.allowedAddresses });
+  const traffic = new RemoteTraffic();
+  const upstreams = new Upstreams({
+    allowedAddresses: config.remotes.allowedAddresses,
+    observe: (seen) => traffic.observed(seen),
+  });
   const remotes = new Remotes({
+    traffic,
     database,
     upstreamOf: (row) => upstreams.of(endpointOf(row, { secrets, configuration, certificates })),
     warn: (fields, message) => log.warn(fields, message),
@@ -201,6 +207,7 @@ export async function openCore(config: Config, log: Log) {
     keyPairs: new KeyPairs({ configuration, secrets }),
     certificates,
     remotes,
+    upstreams,
     readOnly,
     retention,
     administration,

@@ -25,6 +25,7 @@ import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-
 import { platformRoutes } from './platform.ts';
 import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
 import { type RelocationDeps, relocationRoutes } from './relocations.ts';
+import { type RemoteApiDeps, remoteRoutes } from './remotes.ts';
 import { type RepositoryDeps, repositoryRoutes } from './repositories.ts';
 import { repositoryBatchRoutes } from './repository-batches.ts';
 import { type ResolutionDeps, resolutionRoutes } from './resolution.ts';
@@ -69,6 +70,7 @@ export type ApiDeps = SystemDeps &
   UploadRouteDeps &
   ArchiveDownloadDeps &
   ArchiveIndexApiDeps &
+  RemoteApiDeps &
   KeyPairDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
@@ -175,6 +177,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...configurationRoutes(deps),
     ...configurationPartRoutes(deps),
     ...readOnlyRoutes(deps),
+    ...remoteRoutes(deps),
     ...repositoryBatchRoutes(deps),
     ...repositoryRoutes(deps),
     ...userRoutes(deps),

@@ -1,6 +1,7 @@
 /** What upstreams last said of the things that were asked for. */
 import type { Sha256 } from '../core/ids.ts';
-import type { Db, Tx } from './database.ts';
+import { chunks } from './blobs.ts';
+import { below, type Db, type Tx } from './database.ts';
 
 /** Times are those of our own clock: what an upstream's clock says decides nothing. */
 export interface RemoteItem {
@@ -54,6 +55,31 @@ export async function setRemoteItem(tx: Tx, repoId: number, key: string, item: R
 /** Forgets what was said of everything in a repository, so that all of it is asked for again. */
 export async function forgetRemoteItems(tx: Tx, repoId: number): Promise<void> {
   await tx.deleteFrom('remote_item').where('repo_id', '=', repoId).execute();
+}
+
+/**
+ * Has what was said of things in a repository, or of the paths at and below one, asked for again; what is held can
+ * still be compared by what was said of it. A page at a time: returns where the next starts, undefined after the last.
+ */
+export async function expireRemoteItems(
+  tx: Tx,
+  repoId: number,
+  { path, after, limit }: { readonly path: string; readonly after: string | undefined; readonly limit: number },
+): Promise<string | undefined> {
+  let query = tx
+    .selectFrom('remote_item')
+    .select('key')
+    .where('repo_id', '=', repoId)
+    .where(below('key', path))
+    .orderBy('key')
+    .limit(limit);
+  if (after !== undefined) query = query.where('key', '>', after);
+  const keys = (await query.execute()).map(({ key }) => key);
+  for (const chunk of chunks(keys)) {
+    const items = tx.updateTable('remote_item').set({ checked_at: 0, absent_until: 0 });
+    await items.where('repo_id', '=', repoId).where('key', 'in', chunk).execute();
+  }
+  return keys.length < limit ? undefined : keys.at(-1);
 }
 
 /** Removes rows of absences that are over, up to `limit` of them; returns how many. */

@@ -3,7 +3,14 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 const BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600];
 
+/** How long things took. */
 interface Duration {
+  readonly buckets: readonly number[];
+  readonly count: number;
+  readonly sum: number;
+}
+
+interface CountedDuration extends Duration {
   readonly buckets: number[];
   count: number;
   sum: number;
@@ -20,7 +27,7 @@ interface Family {
 export class Metrics {
   readonly #families: Family[] = [];
   readonly #requests = new Map<string, number>();
-  readonly #durations = new Map<string, Duration>();
+  readonly #durations = new Map<string, CountedDuration>();
   readonly #sent = new Map<string, number>();
   readonly #loop = monitorEventLoopDelay({ resolution: 20 });
 
@@ -37,7 +44,10 @@ export class Metrics {
         name: 'http_request_duration_seconds',
         help: 'Time from the head of a request to the end of its answer',
         type: 'histogram',
-        lines: () => [...this.#durations].flatMap(([labels, duration]) => histogramLines(labels, duration)),
+        lines: () =>
+          [...this.#durations].flatMap(([labels, duration]) =>
+            histogramLines('entrepot_http_request_duration_seconds', labels, BUCKETS_SECONDS, duration),
+          ),
       },
       {
         name: 'http_sent_bytes_total',
@@ -88,6 +98,30 @@ export class Metrics {
     };
   }
 
+  /** Samples that are kept elsewhere: their labels and values, asked for when the metrics are read. */
+  samples(
+    name: string,
+    help: string,
+    type: 'counter' | 'gauge',
+    read: () => Iterable<readonly [labels: Readonly<Record<string, string>>, value: number]>,
+  ): void {
+    const lines = () => Array.from(read(), ([labels, value]) => `entrepot_${name}{${renderLabels(labels)}} ${value}`);
+    this.#families.push({ name, help, type, lines });
+  }
+
+  /** Histograms that are kept elsewhere; `buckets` are counts for each of the limits, not yet added up. */
+  histograms(
+    name: string,
+    help: string,
+    limits: readonly number[],
+    read: () => Iterable<readonly [labels: Readonly<Record<string, string>>, seen: Duration]>,
+  ): void {
+    const full = `entrepot_${name}`;
+    const lines = () =>
+      [...read()].flatMap(([labels, seen]) => histogramLines(full, renderLabels(labels), limits, seen));
+    this.#families.push({ name, help, type: 'histogram', lines });
+  }
+
   async render(): Promise<string> {
     const parts: string[] = [];
     for (const { name, help, type, lines } of this.#families) {
@@ -101,11 +135,21 @@ function add(counts: Map<string, number>, labels: string, by: number): void {
   counts.set(labels, (counts.get(labels) ?? 0) + by);
 }
 
+function renderLabels(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))}"`)
+    .join(',');
+}
+
 /** Buckets are cumulative in this format. */
-function histogramLines(labels: string, { buckets, count, sum }: Duration): string[] {
-  const name = 'entrepot_http_request_duration_seconds';
+function histogramLines(
+  name: string,
+  labels: string,
+  limits: readonly number[],
+  { buckets, count, sum }: Duration,
+): string[] {
   let below = 0;
-  const lines = BUCKETS_SECONDS.map((limit, i) => {
+  const lines = limits.map((limit, i) => {
     below += buckets[i] ?? 0;
     return `${name}_bucket{${labels},le="${limit}"} ${below}`;
   });

@@ -33,8 +33,8 @@ export interface ServerOptions {
   readonly maxConnections: number;
   readonly handlers: readonly Handler[];
   readonly accessLog: AccessLog;
-  /** Told of each file that a client has fetched to its end. */
-  onDownload?(asset: Asset, by: string): void;
+  /** Told of each file that a client has fetched to its end, and whether it was here when it was asked for. */
+  onDownload?(asset: Asset, by: string, wasHeld: boolean): void;
   /** Told of errors that are bugs: the client got a bare 500. */
   onBug(error: unknown, exchange: { readonly requestId: string }): void;
   /** Told of each request that was answered with a refusal or found nothing, and why. */
@@ -202,10 +202,10 @@ export class HttpServer {
   /** What was sent as it came is a file by now. */
   #count(asset: Asset | Arriving, by: string): void {
     const { onDownload } = this.#options;
-    if (!('arriving' in asset)) onDownload?.(asset, by);
+    if (!('arriving' in asset)) onDownload?.(asset, by, true);
     else {
       asset.settled().then(
-        (file) => onDownload?.(file, by),
+        (file) => onDownload?.(file, by, false),
         // Nothing was kept of it, so there is nothing to count for.
         () => undefined,
       );

@@ -68,6 +68,18 @@ export class Upstreams {
     return upstream;
   }
 
+  /** Repositories whose upstreams are not asked at present, and why. */
+  paused(): readonly (readonly [key: string, reason: string])[] {
+    return [...this.#known].flatMap(
+      ([
+        key,
+        {
+          upstream: { pause },
+        },
+      ]) => (pause ? [[key, pause.reason] as const] : []),
+    );
+  }
+
   /** Forgets a repository that is gone; what is under way is finished. */
   async remove(key: string): Promise<void> {
     const known = this.#known.get(key);

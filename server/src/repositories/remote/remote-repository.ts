@@ -29,6 +29,7 @@ import { FileErrand } from './errand.ts';
 import type { Flight } from './flight.ts';
 import type { Remotes } from './remotes.ts';
 import { type RemoteSettings, remoteFacts, remoteSettings } from './settings.ts';
+import type { ServedOutcome } from './traffic.ts';
 
 export interface RemoteDeps extends LocalDeps {
   readonly remotes: Remotes;
@@ -87,7 +88,7 @@ export class RemoteRepository implements LeafRepository {
     const wanted = this.#canonical(named);
     const fetch = this.#fetchOf(wanted);
     const held = (await this.#local.serve(wanted, purpose, access)) as Asset | undefined;
-    if (!fetch || (held && !fetch.mutable)) return held;
+    if (!fetch || (held && !fetch.mutable)) return this.#count(held ? 'hit' : 'absent', held);
     if (!mayRead(access, fetch.path)) return undefined;
     const { freshness } = this.#deps.remotes;
     const item = await freshness.get(this.id, fetch.key);
@@ -95,16 +96,17 @@ export class RemoteRepository implements LeafRepository {
     if (item && item.absentUntil > now) {
       const until = new Date(item.absentUntil).toISOString();
       traceStep(`${item.reason ?? ''} It is asked again after ${until}.`, 'caller');
-      return undefined;
+      return this.#count('absent', undefined);
     }
-    if (held && item && this.#isFresh(item)) return held;
+    if (held && item && this.#isFresh(item)) return this.#count('hit', held);
     if (purpose === 'held' && !held) return undefined;
     const reason = this.#reasonNotToAsk(fetch, held, access);
     if (purpose === 'held' && reason === undefined) return undefined;
     if (reason === undefined) return this.#ask({ wanted, fetch, held, item, purpose, access });
     if (purpose === 'held' && reason.isStale) return undefined;
     traceStep(reason.text, 'caller');
-    return held && (reason.isStale ? { ...held, warning: STALE } : held);
+    if (!held) return this.#count('absent', undefined);
+    return reason.isStale ? this.#count('stale', { ...held, warning: STALE }) : this.#count('hit', held);
   }
 
   async outlook(wanted: Wanted): Promise<readonly string[]> {
@@ -231,9 +233,9 @@ export class RemoteRepository implements LeafRepository {
     const { questions } = this.#deps.remotes;
     const found = await questions(`${this.id}\n${asked.fetch.key}`, () => this.#errand(asked).headers());
     if (found === 'unanswered') return found;
-    if (found.kind === 'arriving') return this.#arriving(found.description, asked);
+    if (found.kind === 'arriving') return this.#count('miss', this.#arriving(found.description, asked));
     traceStep(found.reason, 'caller');
-    return undefined;
+    return this.#count('absent', undefined);
   }
 
   /** Waits for news only so long where there is an older copy; the asking goes on. */
@@ -258,19 +260,22 @@ export class RemoteRepository implements LeafRepository {
   async #answer(announcement: Announcement, flight: Flight, asked: Asked): Promise<Asset | Arriving | undefined> {
     const { held, wanted, access } = asked;
     switch (announcement.kind) {
-      case 'held':
-        return this.#local.serve(wanted, asked.purpose, access);
+      case 'held': {
+        const now = (await this.#local.serve(wanted, asked.purpose, access)) as Asset | undefined;
+        if (!now) return this.#count('absent', now);
+        return this.#count(now.sha256 === held?.sha256 ? 'hit' : 'miss', now);
+      }
       case 'arriving':
-        return this.#arriving(announcement.description, asked, flight);
+        return this.#count('miss', this.#arriving(announcement.description, asked, flight));
       case 'absent': {
         traceStep(announcement.reason, 'caller');
         if (held && announcement.refused) {
           this.#deps.remotes.freshness.excuse(this.id, asked.fetch.key, announcement.reason);
-          return { ...held, warning: STALE };
+          return this.#count('stale', { ...held, warning: STALE });
         }
         // Plain files outlive what they were copied from; a name that is gone upstream is gone here.
-        if (held && 'path' in wanted) return held;
-        return undefined;
+        if (held && 'path' in wanted) return this.#count('hit', held);
+        return this.#count('absent', undefined);
       }
     }
   }
@@ -280,9 +285,17 @@ export class RemoteRepository implements LeafRepository {
     const trouble = error instanceof UpstreamFailure ? troubleOf(this.key, error) : error;
     if (!isAppError(trouble)) throw error;
     traceStep(trouble.message, 'caller');
-    if (!held || this.#rules.hardFail) throw trouble;
+    if (!held || this.#rules.hardFail) {
+      this.#count('failed', undefined);
+      throw trouble;
+    }
     this.#deps.remotes.freshness.excuse(this.id, fetch.key, trouble.message);
-    return { ...held, warning: STALE };
+    return this.#count('stale', { ...held, warning: STALE });
+  }
+
+  #count<T>(outcome: ServedOutcome, found: T): T {
+    this.#deps.remotes.traffic.served(this.key, outcome);
+    return found;
   }
 
   #arriving(description: Description, asked: Asked, flight?: Flight): Arriving {

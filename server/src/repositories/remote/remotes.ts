@@ -8,12 +8,14 @@ import { singleflight } from '../../lib/singleflight.ts';
 import type { HeadersFound } from './errand.ts';
 import { Flights } from './flights.ts';
 import { Freshness } from './freshness.ts';
+import type { RemoteTraffic } from './traffic.ts';
 
 export interface RemotesDeps {
   readonly database: Database;
   /** The upstream as the settings say; throws an UpstreamFailure where they name none that can be asked. */
   readonly upstreamOf: (row: RepositoryRow) => Upstream;
   readonly warn: (fields: object, message: string) => void;
+  readonly traffic: RemoteTraffic;
 }
 
 const OLD_LEASE_MS = 60_000;
@@ -26,6 +28,7 @@ export class Remotes {
   readonly questions = singleflight<HeadersFound | 'unanswered'>();
   readonly warn: RemotesDeps['warn'];
   readonly upstreamOf: RemotesDeps['upstreamOf'];
+  readonly traffic: RemoteTraffic;
   readonly #database: Database;
 
   constructor(deps: RemotesDeps) {
@@ -34,6 +37,7 @@ export class Remotes {
     this.freshness = new Freshness(deps.database);
     this.warn = deps.warn;
     this.upstreamOf = deps.upstreamOf;
+    this.traffic = deps.traffic;
   }
 
   /** Removes rows that tell nothing any more. */
