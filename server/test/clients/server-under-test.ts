@@ -15,11 +15,14 @@ export interface ServerUnderTest extends AsyncDisposable {
 }
 
 /** Starts a fresh Entrepot on a free port of the loopback address; disposing of it removes all it stored. */
-export async function startServer(storageName: StorageName): Promise<ServerUnderTest> {
+export async function startServer(
+  storageName: StorageName,
+  label = `clients-${storageName}`,
+): Promise<ServerUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'entrepot-server-'));
   const logs = join(repositoryRoot, 'results');
   await mkdir(logs, { recursive: true });
-  const logPath = join(logs, `clients-${storageName}.server.log`);
+  const logPath = join(logs, `${label}.server.log`);
   await rm(logPath, { force: true });
 
   await using cleanup = new AsyncDisposableStack();
@@ -39,6 +42,8 @@ export async function startServer(storageName: StorageName): Promise<ServerUnder
         ENTREPOT_DATA__DIR: folder,
         ENTREPOT_ADMIN_PASSWORD: password,
         ...patientWithFailures,
+        // Upstreams of the tests are on this machine.
+        ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8',
       },
       isReady: async () => await answersOk(`http://127.0.0.1:${port}/artifactory/api/v1/system/readiness`),
     }),
@@ -65,7 +70,7 @@ function withoutOwnSettings(): Record<string, undefined> {
   return Object.fromEntries(names.map((name) => [name, undefined]));
 }
 
-async function answersOk(url: string): Promise<boolean> {
+export async function answersOk(url: string): Promise<boolean> {
   try {
     return (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok;
   } catch {
@@ -74,7 +79,7 @@ async function answersOk(url: string): Promise<boolean> {
   }
 }
 
-async function findFreePort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   const { promise, resolve: found, reject } = Promise.withResolvers<number>();
   const probe = createServer();
   probe.once('error', reject);
