@@ -22,7 +22,7 @@ import { READ_ONLY } from './repositories/read-only.ts';
 import { FORGOTTEN } from './repositories/remote/inspection.ts';
 import { CONFIGURATION } from './repositories/system-configuration.ts';
 import { archiveConsumer } from './search/archive-index.ts';
-import { type Core, type Log, openCore } from './state.ts';
+import { type Core, type Log, type Outside, openCore } from './state.ts';
 
 export interface RunningApp {
   readonly core: Core;
@@ -33,10 +33,10 @@ export interface RunningApp {
 }
 
 /** Starts the server and its background work; the only one over its data folder, where the database is a file in it. */
-export async function startApp(config: Config, log: Log): Promise<RunningApp> {
+export async function startApp(config: Config, log: Log, outside: Outside = {}): Promise<RunningApp> {
   const lock = await lockData(config, 'server');
   try {
-    const app = await startUnlocked(config, log);
+    const app = await startUnlocked(config, log, outside);
     return {
       ...app,
       async stop() {
@@ -50,8 +50,8 @@ export async function startApp(config: Config, log: Log): Promise<RunningApp> {
   }
 }
 
-async function startUnlocked(config: Config, log: Log): Promise<RunningApp> {
-  const core = await openCore(config, log);
+async function startUnlocked(config: Config, log: Log, outside: Outside): Promise<RunningApp> {
+  const core = await openCore(config, log, outside);
   const { database, repositories, permissions, authenticator } = core;
   const admin = await bootstrapAdmin(core.accounts, { password: config.adminPassword?.reveal() });
   await core.administration.createSystemRepositories();

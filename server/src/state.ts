@@ -44,7 +44,7 @@ import { trashcanOf, trashSettings } from './repositories/trash-settings.ts';
 import { Veils } from './repositories/veils.ts';
 import { ShadowingLog } from './repositories/virtual/shadowing.ts';
 import { Searches } from './search/searches.ts';
-import { Upstreams } from './upstream/upstreams.ts';
+import { Upstreams, type UpstreamsOptions } from './upstream/upstreams.ts';
 
 /** Where messages go; a pino logger fits. */
 export interface Log {
@@ -54,8 +54,11 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** How the world outside is reached; tests put one of their own in its place. */
+export type Outside = Pick<UpstreamsOptions, 'resolve' | 'dial' | 'authorities'>;
+
 /** Everything that holds state, without a server in front: what commands work with. */
-export async function openCore(config: Config, log: Log) {
+export async function openCore(config: Config, log: Log, outside: Outside = {}) {
   const dataDir = resolve(config.data.dir);
   // It holds password hashes and keys: nobody but the server's own account has business there.
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -118,6 +121,7 @@ export async function openCore(config: Config, log: Log) {
   const upstreams = new Upstreams({
     allowedAddresses: config.remotes.allowedAddresses,
     observe: (seen) => traffic.observed(seen),
+    ...outside,
   });
   const remotes = new Remotes({
     traffic,

@@ -15,7 +15,7 @@ import type { Access, LeafRepository } from './leaf.ts';
 import { type Limits, limitsOf, readLimitsOf, writesOf } from './limits.ts';
 import { LocalRepository } from './local.ts';
 import type { ReadOnly } from './read-only.ts';
-import { RemoteCache, withoutDeploys } from './remote/cache.ts';
+import { fillingByRead, RemoteCache, withoutDeploys } from './remote/cache.ts';
 import { type RemoteDeps, RemoteRepository } from './remote/remote-repository.ts';
 import { settingOf } from './settings.ts';
 import type { SystemConfiguration } from './system-configuration.ts';
@@ -364,7 +364,7 @@ export class RepositoryDirectory {
       traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in "${owner}".`, 'admin');
       return undefined;
     }
-    const narrowed = narrow ? narrow(permitted, row.key) : permitted;
+    const narrowed = narrow ? narrowedTo(row, permitted, narrow) : permitted;
     const writing = writesOf(this.#deps.readOnly, owner)(narrowed);
     const limited = [...(limits ? [limits] : []), ...passage].reduce((inner, limit) => limit(inner), writing);
     const access = this.#deps.veils.over(row.id, limited);
@@ -394,4 +394,9 @@ function membersOf({ config }: RepositoryRow): readonly string[] {
 /** Who may neither read nor deploy anything in a repository does not learn that it exists. */
 function isVisible(access: Access): boolean {
   return access.mayList(ROOT) || access.mayWrite;
+}
+
+function narrowedTo(row: RepositoryRow, permitted: Access, narrow: Narrowing): Access {
+  const narrowed = narrow(permitted, row.key);
+  return row.rclass === 'remote' ? fillingByRead(narrowed, permitted) : narrowed;
 }

@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openPostgres } from '../../src/db/dialects/postgres.ts';
 import { openSqlite } from '../../src/db/dialects/sqlite.ts';
-import { type Core, type Log, openCore } from '../../src/state.ts';
+import { type Core, type Log, type Outside, openCore } from '../../src/state.ts';
 import { sharedPostgres } from './postgres.ts';
 import { sharedS3 } from './s3.ts';
 
@@ -60,8 +60,12 @@ export interface TestApp {
 
 export const ADMIN_PASSWORD = 'correct-horse-battery';
 
-/** Starts a server; `env` is its environment beside what the storage needs. */
-export async function startTestApp(storage: Storage, env: Readonly<Record<string, string>> = {}): Promise<TestApp> {
+/** Starts a server; `env` is its environment beside what the storage needs, `outside` the world that it sees. */
+export async function startTestApp(
+  storage: Storage,
+  env: Readonly<Record<string, string>> = {},
+  outside: Outside = {},
+): Promise<TestApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'entrepot-app-'));
   const place = await placeOf(storage);
   const complaints: TestApp['complaints'][number][] = [];
@@ -86,7 +90,7 @@ export async function startTestApp(storage: Storage, env: Readonly<Record<string
       },
     );
   const start = async () => {
-    app = await startApp(readConfig(), log);
+    app = await startApp(readConfig(), log, outside);
     port = app.ports[0]!;
   };
   await start();
@@ -122,7 +126,7 @@ export async function startTestApp(storage: Storage, env: Readonly<Record<string
     },
     async administer(work) {
       await app.stop();
-      const core = await openCore(readConfig(), log);
+      const core = await openCore(readConfig(), log, outside);
       try {
         await work(core);
       } finally {

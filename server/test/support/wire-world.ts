@@ -6,7 +6,7 @@ import { createUser, SYSTEM } from '../../src/auth/accounts.ts';
 import { putPermissionTarget } from '../../src/auth/permission-targets.ts';
 import type { Action } from '../../src/core/principal.ts';
 import type { Database } from '../../src/db/database.ts';
-import type { Core } from '../../src/state.ts';
+import type { Core, Outside } from '../../src/state.ts';
 import { type Caller, type Storage, startTestApp, type TestApp } from './test-app.ts';
 
 export const PASSWORD = 'blue-teapot-17';
@@ -32,6 +32,8 @@ export interface World {
 
 export interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** The world that the server sees. */
+  readonly outside?: Outside;
   /** Further things to be done before the server starts. */
   prepare?(core: Core): Promise<void>;
 }
@@ -46,7 +48,7 @@ const PATIENT = {
 };
 
 export async function startWorld(storage: Storage, options: WorldOptions = {}): Promise<World> {
-  const app = await startTestApp(storage, { ...PATIENT, ...options.env });
+  const app = await startTestApp(storage, { ...PATIENT, ...options.env }, options.outside);
   try {
     await app.administer(async (core) => {
       await createInhabitants(core);

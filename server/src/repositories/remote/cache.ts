@@ -1,7 +1,7 @@
 /** What a remote repository holds, as a repository of its own: read, described and deleted here, filled from upstream only. */
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
-import type { RepoKey } from '../../core/ids.ts';
+import type { RepoKey, RepoPath } from '../../core/ids.ts';
 import type { Landed, StoreOptions, Tree, Upload } from '../../core/repository.ts';
 import type { Access } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
@@ -59,4 +59,31 @@ function withoutPutting(tree: Tree, key: RepoKey): Tree {
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
+}
+
+/**
+ * What a token narrows that was issued to read: it says nothing of filling the cache, which is what reading leads to, so
+ * for that the right of its holder counts.
+ */
+export function fillingByRead(narrowed: Access, permitted: Access): Access {
+  const fills = (path: RepoPath) => narrowed.allows('read', path);
+  return {
+    principalName: narrowed.principalName,
+    get mayWrite() {
+      return narrowed.mayWrite;
+    },
+    get readsAll() {
+      return narrowed.readsAll;
+    },
+    get readablePrefixes() {
+      return narrowed.readablePrefixes;
+    },
+    mayList: (folder) => narrowed.mayList(folder),
+    allows: (action, path) =>
+      action === 'deploy' ? fills(path) && permitted.allows('deploy', path) : narrowed.allows(action, path),
+    require(action, path) {
+      if (action === 'deploy' && fills(path)) permitted.require('deploy', path);
+      else narrowed.require(action, path);
+    },
+  };
 }

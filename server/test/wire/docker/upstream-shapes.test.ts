@@ -107,33 +107,6 @@ for (const storage of STORAGES) {
           assert.equal(codeOf(await pull(world.admin, `/manifests/${digest}`)), 'MANIFEST_UNKNOWN');
           assert.equal(codeOf(await pull(world.admin, `/blobs/${digest}`)), 'BLOB_UNKNOWN');
         });
-
-        test('all tags are listed, however many it gives at once', async () => {
-          const tags = Array.from({ length: 230 }, (_, i) => `t${String(i).padStart(3, '0')}`);
-          for (const tag of tags) registry.pushManifest('team/many', tag, image.bytes, TYPES.manifest);
-          const answer = await world.admin.request('GET', `/v2/${repo}/team/many/tags/list`);
-          assert.equal(answer.status, 200, answer.text);
-          assert.deepEqual(answer.json(), { name: `${repo}/team/many`, tags });
-          const page = await world.admin.request('GET', `/v2/${repo}/team/many/tags/list?n=3&last=t100`);
-          assert.deepEqual((page.json() as { tags: string[] }).tags, ['t101', 't102', 't103']);
-          const unknown = await world.admin.request('GET', `/v2/${repo}/no/such/tags/list`);
-          assert.deepEqual([unknown.status, codeOf(unknown)], [404, 'NAME_UNKNOWN']);
-        });
-
-        test('referrers are found by its API, or by the tag of old', async () => {
-          const subject = describeBytes(TYPES.manifest, image.bytes);
-          const artifact = makeImage({ extra: { subject, artifactType: 'application/spdx+json' } });
-          registry.refer(name, image.digest, artifact, 'application/spdx+json');
-          const answer = await pull(world.admin, `/referrers/${image.digest}`);
-          assert.equal(answer.status, 200, answer.text);
-          const { manifests } = answer.json() as { manifests: { digest: string; artifactType: string }[] };
-          assert.deepEqual(
-            manifests.map(({ digest, artifactType }) => [digest, artifactType]),
-            [[artifact.digest, 'application/spdx+json']],
-          );
-          const none = await pull(world.admin, `/referrers/${sha256('nothing')}`);
-          assert.deepEqual([none.status, (none.json() as { manifests: unknown[] }).manifests], [200, []]);
-        });
       });
     }
   });
