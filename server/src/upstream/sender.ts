@@ -50,7 +50,8 @@ export class Sender {
   checkPause(url: URL): void {
     const pause = this.pauseOf(url);
     if (!pause) return;
-    throw new UpstreamFailure('paused', pause.message, { retryAfterMs: this.#msUntil(pause.until) });
+    const trouble = pause.reason === 'rate-limited' ? 'rate-limited' : 'paused';
+    throw new UpstreamFailure(trouble, pause.message, { retryAfterMs: this.#msUntil(pause.until) });
   }
 
   /** Sends one request; redirects and refusals are answers like any other. */

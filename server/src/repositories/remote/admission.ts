@@ -2,7 +2,7 @@
 import { AppError } from '../../core/errors.ts';
 import type { RepoPath, Sha256 } from '../../core/ids.ts';
 import type { Arrived, Fetch } from '../../core/remote.ts';
-import type { DeclaredChecksums, Deposit, Tree } from '../../core/repository.ts';
+import type { Asset, DeclaredChecksums, Deposit, Landed, Tree } from '../../core/repository.ts';
 import { getBlob } from '../../db/blobs.ts';
 import type { Database } from '../../db/database.ts';
 import { type ExpectedRow, listExpected } from '../../db/expected-files.ts';
@@ -45,6 +45,12 @@ export function expectedPaths(database: Database, repoId: number, fetch: Fetch):
   const { digest, package: name } = fetch;
   if (digest?.algorithm !== 'sha256' || name === undefined) return Promise.resolve([]);
   return database.read((db) => listExpected(db, repoId, name, digest.hex as Sha256));
+}
+
+/** What is held already, in the form of what has just come. */
+export function landedOf({ sha256, size, content }: Asset): Landed {
+  const none = { aliases: [], sha1: undefined, md5: undefined };
+  return { sha256, size, ...none, content: async () => content, discard: async () => undefined };
 }
 
 export interface AdmissionOptions {

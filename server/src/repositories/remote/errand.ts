@@ -13,7 +13,7 @@ import type { ExpectedRow } from '../../db/expected-files.ts';
 import type { RemoteItem } from '../../db/remote-items.ts';
 import type { Access } from '../leaf.ts';
 import type { LocalDeps, LocalRepository } from '../local.ts';
-import { admit, expectedPaths, linkExpected, READING } from './admission.ts';
+import { admit, expectedPaths, landedOf, linkExpected, READING } from './admission.ts';
 import type { Absence, Announcement } from './announcement.ts';
 import { checkKind, type Description, describe, judge, lengthOf, mediaTypeOf, timeOf, troubleOf } from './answers.ts';
 import type { Errand, Told } from './flight.ts';
@@ -48,7 +48,10 @@ const REFUSED_MS = 60_000;
 const UNANSWERED = new Set([400, 401, 403, 405, 501]);
 const unzip = promisify(gunzip);
 
-export type HeadersFound = { readonly kind: 'arriving'; readonly description: Description } | Absence;
+export type HeadersFound =
+  | { readonly kind: 'arriving'; readonly description: Description }
+  | { readonly kind: 'held' }
+  | Absence;
 
 export class FileErrand implements Errand {
   readonly repoId: number;
@@ -74,6 +77,7 @@ export class FileErrand implements Errand {
       const seen = await this.#head(upstream, told.signal);
       if (seen && 'announcement' in seen) return seen.announcement;
       pinned = seen?.digest;
+      if (seen?.digest && (await this.#takeKnown(seen.digest, seen.answer))) return { kind: 'held' };
       if (pinned && fetch.pinned) ask = fetch.pinned(pinned);
     }
     const conditions = fetch.identify && !settings.bypassesHead ? {} : this.#conditions();
@@ -109,6 +113,8 @@ export class FileErrand implements Errand {
     const verdict = this.#judge(answer, false);
     if (verdict.kind === 'absent') return this.#absent(verdict);
     checkKind(repo, answer.headers, fetch, settings);
+    const digest = fetch.digest === undefined ? fetch.identify?.(answer.headers).digest : undefined;
+    if (digest && (await this.#takeKnown(digest, answer))) return { kind: 'held' };
     return { kind: 'arriving', description: describe(repo, answer.headers, fetch) };
   }
 
@@ -139,7 +145,11 @@ export class FileErrand implements Errand {
   async #head(
     upstream: Upstream,
     signal: AbortSignal,
-  ): Promise<{ readonly announcement: Announcement } | { readonly digest: Digest | undefined } | undefined> {
+  ): Promise<
+    | { readonly announcement: Announcement }
+    | { readonly digest: Digest | undefined; readonly answer: UpstreamAnswer }
+    | undefined
+  > {
     const { fetch, held } = this.#options;
     const answer = await upstream.request({ ...fetch.ask, method: 'HEAD', signal });
     answer.body.destroy();
@@ -151,7 +161,21 @@ export class FileErrand implements Errand {
       await this.#remember(answer, held);
       return { announcement: { kind: 'held' } };
     }
-    return { digest };
+    return { digest, answer };
+  }
+
+  /** Puts under its name what is held already under another one of the package; false where it is not. */
+  async #takeKnown(digest: Digest, answer: UpstreamAnswer): Promise<boolean> {
+    const { fetch, local, access } = this.#options;
+    const { package: name, whole } = fetch;
+    if (name === undefined || !whole || !fetch.admit) return false;
+    const known = await local.find(name, digest, () => true);
+    if (!known || known.size > whole.maxBytes) return false;
+    const bytes = await readAll(await known.content.open(), { limit: known.size, what: 'document' });
+    const arrived = { landed: landedOf(known), bytes, mediaType: known.mediaType, headers: answer.headers };
+    await admit(local, access, arrived, { fetch, expected: [], declared: {}, modifiedAt: undefined });
+    await this.#remember(answer, known);
+    return true;
   }
 
   /** The answer is only wanted if it is another than the one that led to the bytes that are held. */

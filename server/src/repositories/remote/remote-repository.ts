@@ -229,10 +229,13 @@ export class RemoteRepository implements LeafRepository {
     }
   }
 
-  async #askHeaders(asked: Asked): Promise<Arriving | 'unanswered' | undefined> {
+  async #askHeaders(asked: Asked): Promise<Asset | Arriving | 'unanswered' | undefined> {
     const { questions } = this.#deps.remotes;
     const found = await questions(`${this.id}\n${asked.fetch.key}`, () => this.#errand(asked).headers());
     if (found === 'unanswered') return found;
+    if (found.kind === 'held') {
+      return this.#count('hit', await this.#local.serve(asked.wanted, 'headers', asked.access));
+    }
     if (found.kind === 'arriving') return this.#count('miss', this.#arriving(found.description, asked));
     traceStep(found.reason, 'caller');
     return this.#count('absent', undefined);

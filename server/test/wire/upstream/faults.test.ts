@@ -254,7 +254,7 @@ test('a host that asks for time is given it', async () => {
     if (expected === undefined) continue;
     assert.equal(pauseOf(upstream)?.reason, 'rate-limited');
     const failure = await failureOf(upstream);
-    assert.deepEqual([failure.trouble, failure.retryAfterMs], ['paused', expected], what);
+    assert.deepEqual([failure.trouble, failure.retryAfterMs], ['rate-limited', expected], what);
     assert.equal(host.requests.length, 1);
   }
 });
