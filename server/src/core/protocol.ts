@@ -41,6 +41,8 @@ export interface AssetReply {
 
 export interface PlainReply {
   readonly status: number;
+  /** The reason phrase, in printable ASCII, for protocols whose clients show it; otherwise that of the status. */
+  readonly reason?: string;
   readonly json?: unknown;
   readonly text?: string;
   readonly bytes?: Buffer;

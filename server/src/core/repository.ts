@@ -225,6 +225,11 @@ export interface Tree {
   move(from: RepoPath, to: RepoPath): Promise<void>;
   /** Gives a lead file another version and sets properties; part of a move or a put, so it needs no right of its own. */
   relabel(path: RepoPath, version: string, properties: Properties): Promise<void>;
+  /**
+   * Changes what indexes say of the release that the file leads, and sets properties that repeat it; empty values remove
+   * them. Needs the right to deploy.
+   */
+  describe(path: RepoPath, metadata: unknown, properties?: Properties): Promise<void>;
   /** Removes a file, or a folder with all it holds; false if there was none. */
   delete(path: RepoPath): Promise<boolean>;
   /** Notes what belongs beside a lead file but is not here yet: where bytes with these digests are put when they come. */

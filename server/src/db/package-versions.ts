@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { joinPath, type RepoPath, type Sha256 } from '../core/ids.ts';
 import type { PackageVersion, Page, VersionName } from '../core/repository.ts';
+import { chunks } from './blobs.ts';
 import type { Db, Tx } from './database.ts';
 
 function versions(db: Db, repoId: number, name: string) {
@@ -134,4 +135,18 @@ export async function listPackages(db: Db, repoId: number, page: Page): Promise<
 /** Gives the release of a lead file another version, such as when a tag moves away from it. */
 export async function renameVersion(tx: Tx, nodeId: number, version: string): Promise<void> {
   await tx.updateTable('package_version').set({ version }).where('node_id', '=', nodeId).execute();
+}
+
+/** Changes what indexes say of the release that a file leads. */
+export async function setVersionMetadata(tx: Tx, nodeId: number, metadata: unknown): Promise<void> {
+  await tx
+    .updateTable('package_version')
+    .set({ metadata: JSON.stringify(metadata) })
+    .where('node_id', '=', nodeId)
+    .execute();
+}
+
+/** Files that lead no release any more. */
+export async function deleteVersionsOf(tx: Tx, nodeIds: readonly number[]): Promise<void> {
+  for (const chunk of chunks(nodeIds)) await tx.deleteFrom('package_version').where('node_id', 'in', chunk).execute();
 }

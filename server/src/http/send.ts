@@ -19,6 +19,7 @@ async function sendPlain(exchange: Exchange, reply: PlainReply): Promise<void> {
   const { request, response, note } = exchange;
   const [body, type] = bodyOf(reply);
   response.statusCode = reply.status;
+  if (reply.reason !== undefined) response.statusMessage = reply.reason;
   if (type) response.setHeader('Content-Type', type);
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value as string | string[]);
   if (reply.status !== 204 && reply.status !== 304) response.setHeader('Content-Length', body.length);

@@ -32,7 +32,13 @@ import {
   setDeclared,
   touchNode,
 } from '../db/nodes.ts';
-import { listVersionsOf, listVersionsWith, renameVersion } from '../db/package-versions.ts';
+import {
+  deleteVersionsOf,
+  listVersionsOf,
+  listVersionsWith,
+  renameVersion,
+  setVersionMetadata,
+} from '../db/package-versions.ts';
 import { changeProperties } from '../db/properties.ts';
 import { forgetLeft, noteLeft } from '../db/tree-operations.ts';
 import type { DomainEvent } from '../events/event-log.ts';
@@ -113,6 +119,8 @@ export class TransactionTree implements Tree {
       access.principalName,
       at,
     );
+    const leading = [...files].flatMap(([path, { version }]) => (version ? [] : (existing.get(path)?.id ?? [])));
+    await deleteVersionsOf(tx, leading);
     const replaced = paths.flatMap((path) => existing.get(path)?.sha256 ?? []);
     await reviewBlobs(tx, replaced, at + this.#deps.reviewDelayMs);
     for (const path of paths) this.#note('artifact.deposited', path);
@@ -159,6 +167,17 @@ export class TransactionTree implements Tree {
     const node = await this.#require(path);
     await renameVersion(this.#deps.tx, node.id, version);
     await changeProperties(this.#deps.tx, node.id, { set: properties });
+  }
+
+  async describe(path: RepoPath, metadata: unknown, properties: Properties = {}): Promise<void> {
+    const { tx, access } = this.#deps;
+    access.require('deploy', path);
+    const node = await this.#require(path);
+    await setVersionMetadata(tx, node.id, metadata);
+    const remove = Object.keys(properties).filter((key) => properties[key]?.length === 0);
+    const set = Object.fromEntries(Object.entries(properties).filter(([, values]) => values.length > 0));
+    await changeProperties(tx, node.id, { set, remove });
+    this.#note('properties.changed', path);
   }
 
   async delete(path: RepoPath): Promise<boolean> {
