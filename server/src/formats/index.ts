@@ -3,13 +3,14 @@ import type { Format } from '../core/format.ts';
 import { PACKAGE_TYPES } from '../core/package-types.ts';
 import { type DockerSettings, defineDocker } from './docker/index.ts';
 import { defineGeneric } from './generic/index.ts';
+import { definePypi } from './pypi/index.ts';
 
 export interface FormatSettings {
   readonly docker: DockerSettings;
 }
 
 export function defineFormats(settings: FormatSettings): readonly Format[] {
-  const own = [defineDocker(settings.docker)];
+  const own = [defineDocker(settings.docker), definePypi()];
   const served = new Set(own.flatMap(({ packageTypes }) => packageTypes));
   const plain = PACKAGE_TYPES.map(({ name }) => name).filter((name) => !served.has(name));
   return [defineGeneric(plain), ...own];

@@ -1,0 +1,18 @@
+/** Failures as the ecosystem's clients show them: by the reason phrase, and by a text. */
+import type { Failure, Reply } from '../../core/protocol.ts';
+
+const MAX_REASON = 250;
+
+/** The sentence is in both, since some clients print the one and some the other. */
+export function renderFailure({ error, status }: Failure): Reply {
+  const reason = error.message.replace(/[^\x20-\x7e]+/g, '?').slice(0, MAX_REASON);
+  return {
+    status,
+    reason,
+    text: error.message,
+    headers: {
+      ...(error.detail['headers'] as Record<string, string> | undefined),
+      ...(status === 401 && { 'WWW-Authenticate': 'Basic realm="Artifactory Realm"' }),
+    },
+  };
+}
