@@ -70,7 +70,8 @@ export async function readForm(
     // Its trouble reaches whoever reads it; before that nobody listens.
     bytes.on('error', () => undefined);
     open = bytes;
-    working = working.then(() => onFile({ field, filename, bytes }, fields));
+    const before = fields.copy();
+    working = working.then(() => onFile({ field, filename, bytes }, before));
     working.catch(fail);
   });
   parser.on('partsLimit', () => {
@@ -113,6 +114,13 @@ export class FormFields {
     const values = this.#values.get(name);
     if (values) values.push(value);
     else this.#values.set(name, [value]);
+  }
+
+  /** As they are now. */
+  copy(): FormFields {
+    const copied = new FormFields();
+    for (const [name, values] of this.#values) copied.#values.set(name, [...values]);
+    return copied;
   }
 
   get(name: string): string | undefined {

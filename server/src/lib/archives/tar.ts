@@ -8,9 +8,15 @@ import { type ArchiveEntry, ArchiveProblem, type Budget, type ByteSource } from 
 export async function* readTar(source: ByteSource, budget: Budget, gzip: boolean): AsyncGenerator<ArchiveEntry> {
   const input = await source.open();
   let trouble: unknown;
-  input.once('error', (error) => {
-    trouble = error;
-  });
+  /** Not asked of the stream itself, which a pipeline ends with the error of whatever part of it failed. */
+  async function* bytes(): AsyncGenerator<Buffer> {
+    try {
+      yield* input as AsyncIterable<Buffer>;
+    } catch (error) {
+      trouble = error;
+      throw error;
+    }
+  }
   const counter = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       try {
@@ -22,7 +28,7 @@ export async function* readTar(source: ByteSource, budget: Budget, gzip: boolean
     },
   });
   const entries = extract();
-  const feeding = gzip ? pipeline(input, createGunzip(), counter, entries) : pipeline(input, counter, entries);
+  const feeding = gzip ? pipeline(bytes, createGunzip(), counter, entries) : pipeline(bytes, counter, entries);
   // What goes wrong comes out of the entries.
   feeding.catch(() => undefined);
   try {
