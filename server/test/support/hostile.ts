@@ -13,7 +13,7 @@ export interface Seen {
 }
 
 /** How a protocol says what went wrong. */
-export type Shape = 'oci' | 'rest' | 'any';
+export type Shape = 'oci' | 'rest' | 'text' | 'any';
 
 export interface Attack {
   readonly method: string;
@@ -114,6 +114,11 @@ export function requireHarmless(
   if (!about.long) assert.ok(text.length <= 1500, `${what} is answered with ${text.length} characters`);
   // That none of the bytes asked for exist is said by a header alone, as clients of Artifactory know it.
   if (about.method === 'HEAD' || (status === 416 && text === '')) return;
+  if (about.shape === 'text' && !String(headers['content-type']).startsWith('application/json')) {
+    assert.match(String(headers['content-type']), /^text\/plain\b/, `${what}: Content-Type`);
+    assert.match(text, /^\S+ .*\S\.$/s, `${what} is answered with no sentence: ${text.slice(0, 300)}`);
+    return;
+  }
   assert.match(String(headers['content-type']), /^application\/json\b/, `${what}: Content-Type`);
   const { errors } = JSON.parse(text) as { errors: { code?: string; status?: number; message?: unknown }[] };
   assert.ok(errors.length > 0, `${what} says nothing`);
