@@ -54,6 +54,8 @@ export interface LeafRepository {
   asset(file: FileRow): Asset;
   /** In sentences, what would become of asking an upstream for it now; for classes that ask any. Asks nobody. */
   outlook?(wanted: Wanted): Promise<readonly string[]>;
+  /** How a package is called here that clients may call otherwise too; for classes that hold it under one name. */
+  nameOf?(packageName: string): string;
   /** The whole document; what the caller may not see of it is left out by whoever asks. */
   document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined>;
   get(path: RepoPath): Promise<Asset | undefined>;

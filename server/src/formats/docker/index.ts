@@ -7,7 +7,7 @@ import { renderFailure } from './errors.ts';
 import { listAllImages, listImages, listReferrers, listTags } from './listings.ts';
 import { parseManifest } from './manifest.ts';
 import { deleteManifest, getManifest, type ManifestSettings, putManifest } from './manifests.ts';
-import { checkKey, digestFolder, INDEX, MANIFEST, placeFile } from './names.ts';
+import { checkKey, digestFolder, INDEX, imageOf, MANIFEST, placeFile } from './names.ts';
 import { imageOfTag, removeOldTags } from './old-tags.ts';
 import { defineRemote, type RemoteDockerSettings } from './remote.ts';
 import { SEARCH_ROUTES } from './search.ts';
@@ -39,6 +39,7 @@ export function defineDocker(settings: DockerSettings): Format {
     references: (bytes, mediaType) => parseManifest(bytes, mediaType, { acceptUnknown: true }).required,
     retentionScope: imageOfTag,
     retain: removeOldTags,
+    packageOf: imageOf,
     place: placeFile,
     companions: { property: 'oci.child', folder: digestFolder },
     commonHeaders: { 'Docker-Distribution-Api-Version': 'registry/2.0' },

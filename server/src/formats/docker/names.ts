@@ -96,6 +96,12 @@ export function waitingBlob(image: string, sha256: Sha256): RepoPath {
   return joinPath(image, UPLOADS, layerName(sha256));
 }
 
+/** The image that a file at the path is part of: it lies in a folder of the image's own. */
+export function imageOf(path: RepoPath): string | undefined {
+  const image = path.split('/').slice(0, -2).join('/');
+  return image === '' ? undefined : image;
+}
+
 /** What a file of an image is at a path to which it is copied or moved. */
 export function placeFile(path: RepoPath): Placement | undefined {
   const segments = path.split('/');

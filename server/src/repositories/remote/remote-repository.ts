@@ -163,10 +163,10 @@ export class RemoteRepository implements LeafRepository {
 
   /** What is wanted under the name by which it is held. */
   #canonical(wanted: Wanted): Wanted {
-    return 'package' in wanted ? { ...wanted, package: this.#nameOf(wanted.package) } : wanted;
+    return 'package' in wanted ? { ...wanted, package: this.nameOf(wanted.package) } : wanted;
   }
 
-  #nameOf(packageName: string): string {
+  nameOf(packageName: string): string {
     const canonical = this.#format?.remote?.canonical;
     return canonical && this.#facts ? canonical(packageName, this.#facts) : packageName;
   }

@@ -50,10 +50,12 @@ export class GuardedNames {
 
   async judge(member: Member, name: string | undefined): Promise<Verdict> {
     if (name === undefined || member.guards.length === 0) return FREE;
+    // The upstream may take another spelling for the same package: neither may stand for a local one.
+    const spellings = new Set([name, member.leaf.nameOf?.(name) ?? name]);
     const passed: { guard: Guard; reason: ShadowedName['reason'] }[] = [];
     for (const guard of member.guards) {
-      if (!(await this.#isLocal(guard, name))) continue;
-      const excepted = guard.exceptions.some((pattern) => pattern.matches(name));
+      if (!(await this.#isLocal(guard, spellings))) continue;
+      const excepted = guard.exceptions.some((pattern) => [...spellings].some((each) => pattern.matches(each)));
       if (guard.mode === 'enforce' && !excepted) return { refusedBy: guard, passed: [] };
       passed.push({ guard, reason: excepted ? 'exception' : 'warn' });
     }
@@ -80,7 +82,12 @@ export class GuardedNames {
     }
   }
 
-  #isLocal(guard: Guard, name: string): Promise<boolean> {
+  async #isLocal(guard: Guard, spellings: ReadonlySet<string>): Promise<boolean> {
+    for (const name of spellings) if (await this.#isLocalName(guard, name)) return true;
+    return false;
+  }
+
+  #isLocalName(guard: Guard, name: string): Promise<boolean> {
     const territory = this.#format?.territory?.(name) ?? name;
     const ofGuard = this.#known.get(guard) ?? new Map<string, Promise<boolean>>();
     this.#known.set(guard, ofGuard);
