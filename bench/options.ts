@@ -1,6 +1,16 @@
 import { availableParallelism } from 'node:os';
 
-export const measureNames = ['push', 'pull', 'blob', 'manifest', 'memory', 'scale', 'folders', 'search'] as const;
+export const measureNames = [
+  'push',
+  'pull',
+  'blob',
+  'manifest',
+  'memory',
+  'scale',
+  'folders',
+  'search',
+  'virtual',
+] as const;
 export type MeasureName = (typeof measureNames)[number];
 
 export type Options = {

@@ -12,6 +12,7 @@ import { measureMemory } from './measures/memory.ts';
 import { measurePull } from './measures/pull.ts';
 import { measurePush } from './measures/push.ts';
 import { measureSearch } from './measures/search.ts';
+import { measureVirtual } from './measures/virtual.ts';
 import { type MeasureName, type Options, parseOptions } from './options.ts';
 import { Report } from './report.ts';
 import { measureScale } from './scale.ts';
@@ -30,6 +31,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   scale: measureScale,
   folders: measureFolders,
   search: measureSearch,
+  virtual: measureVirtual,
 };
 
 await main(parseOptions(process.env));
