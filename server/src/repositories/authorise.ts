@@ -155,14 +155,14 @@ export function authorise(leaf: LeafRepository, access: Access, documents: Forma
       if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName)) ?? [];
       return fill(
         page,
-        (next) => leaf.versionNames(packageName, next),
+        (next) => leaf.versionNames(packageName, next, access),
         ({ version }) => version,
         ({ path }) => readable(path),
       );
     },
     async versionsWith(packageName, property, page) {
       if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName)) ?? [];
-      const versions = await leaf.versionsWith(packageName, property, page);
+      const versions = await leaf.versionsWith(packageName, property, page, access);
       return versions.filter((version) => readable(version.path));
     },
     async properties(path) {
@@ -211,7 +211,9 @@ async function packagesReadable(leaf: LeafRepository, access: Access, page: Page
     const names = await fill(
       { after, limit: page.limit },
       async (next) =>
-        (await leaf.packages(next)).filter((name) => name.startsWith(literal) || literal.startsWith(`${name}/`)),
+        (await leaf.packages(next, access)).filter(
+          (name) => name.startsWith(literal) || literal.startsWith(`${name}/`),
+        ),
       (name) => name,
       (name) => access.mayList(name as RepoPath),
     );

@@ -41,6 +41,12 @@ export interface Access {
   readonly readablePrefixes: readonly string[];
 }
 
+/** A page of what has numbers in the order of creation. */
+export interface NumberedPage {
+  readonly after?: number;
+  readonly limit: number;
+}
+
 export interface LeafRepository {
   /** What its rows are found by. */
   readonly id: number;
@@ -70,12 +76,13 @@ export interface LeafRepository {
   version(packageName: string, version: string): Promise<Asset | undefined>;
   children(folder: RepoPath, page: Page): Promise<readonly Entry[]>;
   descendants(folder: RepoPath, page: { readonly after?: RepoPath; readonly limit: number }): Promise<DescendantPage>;
-  packages(page: Page): Promise<readonly string[]>;
-  versionNames(packageName: string, page: Page): Promise<readonly VersionName[]>;
+  packages(page: Page, access: Access): Promise<readonly string[]>;
+  versionNames(packageName: string, page: Page, access: Access): Promise<readonly VersionName[]>;
   versionsWith(
     packageName: string,
     property: PropertyValue,
-    page: { readonly after?: number; readonly limit: number },
+    page: NumberedPage,
+    access: Access,
   ): Promise<readonly PackageVersion[]>;
   properties(path: RepoPath): Promise<Properties>;
   store(body: Readable, options: StoreOptions): Promise<Landed>;

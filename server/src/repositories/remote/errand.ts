@@ -6,7 +6,7 @@ import { Spool } from '../../blobs/spool.ts';
 import { readAll } from '../../core/bodies.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Digest, RepoKey, Sha256 } from '../../core/ids.ts';
-import type { Fetch } from '../../core/remote.ts';
+import type { DocumentFetch, Fetch } from '../../core/remote.ts';
 import type { Asset, Wanted } from '../../core/repository.ts';
 import { type Ask, type Upstream, type UpstreamAnswer, UpstreamFailure } from '../../core/upstream.ts';
 import type { ExpectedRow } from '../../db/expected-files.ts';
@@ -28,6 +28,12 @@ export interface ErrandDeps extends LocalDeps {
   readonly warn: (fields: object, message: string) => void;
 }
 
+/** A fetch, perhaps of something that comes in pages. */
+export interface AskedFetch extends Fetch, Pick<DocumentFetch, 'pages'> {
+  /** Throws `invalid` for what it cannot be; what came whole is judged before it is kept. */
+  check?(bytes: Buffer): void;
+}
+
 export interface FileErrandOptions {
   readonly repoId: number;
   readonly repo: RepoKey;
@@ -35,7 +41,7 @@ export interface FileErrandOptions {
   readonly settings: RemoteSettings;
   readonly upstream: () => Upstream;
   readonly wanted: Wanted;
-  readonly fetch: Fetch;
+  readonly fetch: AskedFetch;
   /** An older copy, with what the upstream said of it. */
   readonly held: Asset | undefined;
   readonly item: RemoteItem | undefined;
@@ -181,7 +187,8 @@ export class FileErrand implements Errand {
   /** The answer is only wanted if it is another than the one that led to the bytes that are held. */
   #conditions(): Record<string, string> {
     const { held, item } = this.#options;
-    if (!held || !item || item.sha256 !== held.sha256) return {};
+    // The first of several pages says nothing about the others.
+    if (!held || !item || item.sha256 !== held.sha256 || this.#options.fetch.pages) return {};
     return {
       ...(item.etag !== undefined && { 'if-none-match': item.etag }),
       ...(item.lastModified !== undefined && { 'if-modified-since': item.lastModified }),
@@ -235,9 +242,14 @@ export class FileErrand implements Errand {
     });
   }
 
-  async #takeWhole({ answer, digests, told }: Taken, maxBytes: number): Promise<void> {
+  async #takeWhole({ answer, digests, upstream, told }: Taken, maxBytes: number): Promise<void> {
     const { fetch, repo, local, access } = this.#options;
-    const bytes = await readWhole(repo, answer, maxBytes);
+    const first = await readWhole(repo, answer, maxBytes);
+    const bytes = await this.#blaming(async () => {
+      const joined = fetch.pages ? await this.#joined(answer, first, { upstream, told, maxBytes }) : first;
+      fetch.check?.(joined);
+      return joined;
+    });
     const expected = Object.fromEntries(digests.map(({ algorithm, hex }) => [algorithm, hex]));
     const landed = await this.#deps.blobs
       .receive(Readable.from([bytes]), { expected, signal: told.signal })
@@ -249,13 +261,44 @@ export class FileErrand implements Errand {
     const mediaType = fetch.mediaType ?? fetch.identify?.(headers).mediaType ?? mediaTypeOf(headers);
     const modifiedAt = timeOf(headers['last-modified']);
     const arrived = { landed, bytes, mediaType, headers };
-    await admit(local, access, arrived, { fetch, expected: [], declared: {}, modifiedAt }).catch((error: unknown) => {
-      // The format has looked into it: what it finds wrong is the upstream's fault, not the caller's.
-      throw isAppError(error, 'invalid')
-        ? new AppError('upstream_failed', `From the upstream of "${repo}": ${error.message}`)
-        : error;
-    });
+    await this.#blaming(() => admit(local, access, arrived, { fetch, expected: [], declared: {}, modifiedAt }));
     await this.#remember(answer, landed);
+  }
+
+  /** What a format finds wrong with what came is the upstream's fault, not the caller's. */
+  async #blaming<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAppError(error, 'invalid')) throw error;
+      throw new AppError('upstream_failed', `From the upstream of "${this.#options.repo}": ${error.message}`);
+    }
+  }
+
+  /** All pages as one; a page that does not come spoils the whole. */
+  async #joined(
+    answer: UpstreamAnswer,
+    first: Buffer,
+    from: { readonly upstream: Upstream; readonly told: Told; readonly maxBytes: number },
+  ): Promise<Buffer> {
+    const { fetch, repo } = this.#options;
+    const { pages } = fetch;
+    if (!pages) return first;
+    const read = [first];
+    let bytes = first.length;
+    for (let next = pages.next(answer.headers, first); next; ) {
+      if (read.length >= pages.max) throw wrong(repo, `has more than ${pages.max} pages of the list`);
+      const page = await from.upstream.request({ ...next, method: 'GET', signal: from.told.signal });
+      if (this.#judge(page, false).kind !== 'bytes') {
+        page.body.destroy();
+        throw wrong(repo, `answered ${page.status} for a page of the list`);
+      }
+      const more = await readWhole(repo, page, from.maxBytes - bytes);
+      bytes += more.length;
+      read.push(more);
+      next = pages.next(page.headers, more);
+    }
+    return read.length === 1 ? first : pages.join(read);
   }
 
   async #takeFlowing({ answer, ask, upstream, digests, expected, told }: Taken): Promise<void> {

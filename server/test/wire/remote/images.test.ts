@@ -1,38 +1,17 @@
 /** Images of an upstream registry: pulled through, kept, and found again when the upstream is gone. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { eventually } from '../../support/eventually.ts';
-import { onEachRemoteStorage, type RemoteWorld } from './remote-world.ts';
-
-const sha256 = (bytes: Buffer | string) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-const TYPE = 'application/vnd.oci.image.manifest.v1+json';
-
-/** An image at the upstream, under a tag. */
-export function publish({ upstream }: RemoteWorld, name: string, tag: string, layer = randomBytes(100_000)) {
-  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', made: Math.random() }));
-  const part = (bytes: Buffer, mediaType: string) => ({ mediaType, digest: sha256(bytes), size: bytes.length });
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: TYPE,
-      config: part(config, 'application/vnd.oci.image.config.v1+json'),
-      layers: [part(layer, 'application/vnd.oci.image.layer.v1.tar')],
-    }),
-  );
-  const digest = sha256(manifest);
-  const headers = { 'Content-Type': TYPE, 'Docker-Content-Digest': digest };
-  for (const reference of [tag, digest]) upstream.serve(`/v2/${name}/manifests/${reference}`, manifest, headers);
-  for (const bytes of [config, layer]) upstream.serve(`/v2/${name}/blobs/${sha256(bytes)}`, bytes);
-  return { manifest, digest, config, layer };
-}
+import { publish, sha256, TYPE } from './images.ts';
+import { onEachRemoteStorage } from './remote-world.ts';
 
 onEachRemoteStorage('images through a remote repository', (world) => {
   const settings = () => ({ packageType: 'docker', url: world().upstream.url });
 
   test('come by tag and by digest, once, and outlive their upstream', async () => {
     const { remote, get, head, upstream } = world();
-    const image = publish(world(), 'team/app', '1');
+    const image = publish(upstream, 'team/app', '1');
     await remote('images', settings());
     const manifest = await get('/v2/images/team/app/manifests/1', { accept: TYPE });
     assert.equal(manifest.status, 200, manifest.text);
@@ -59,7 +38,7 @@ onEachRemoteStorage('images through a remote repository', (world) => {
 
   test('a tag that moved is asked for by HEAD and fetched by its digest', async () => {
     const { remote, get, upstream } = world();
-    const first = publish(world(), 'team/moving', 'latest');
+    const first = publish(upstream, 'team/moving', 'latest');
     await remote('moving', { ...settings(), retrievalCachePeriodSecs: 0 });
     assert.ok((await get('/v2/moving/team/moving/manifests/latest')).bytes.equals(first.manifest));
     await eventually(async () => {
@@ -67,7 +46,7 @@ onEachRemoteStorage('images through a remote repository', (world) => {
       assert.ok(upstream.count('/v2/team/moving/manifests/latest', 'HEAD') > 0);
     });
     assert.equal(upstream.count('/v2/team/moving/manifests/latest'), 1);
-    const second = publish(world(), 'team/moving', 'latest');
+    const second = publish(upstream, 'team/moving', 'latest');
     await eventually(async () => {
       assert.ok((await get('/v2/moving/team/moving/manifests/latest')).bytes.equals(second.manifest));
     });
@@ -89,7 +68,7 @@ onEachRemoteStorage('images through a remote repository', (world) => {
     await remote('sharing', settings());
     upstream.on(`/v2/team/shared/blobs/${sha256(layer)}`, ({ send }) => send(404));
     assert.equal((await get(`/v2/sharing/team/shared/blobs/${sha256(layer)}`)).status, 404);
-    publish(world(), 'team/shared', '1', layer);
+    publish(upstream, 'team/shared', '1', layer);
     assert.equal((await get('/v2/sharing/team/shared/manifests/1')).status, 200);
     const asked = upstream.count(`/v2/team/shared/blobs/${sha256(layer)}`);
     const blob = await get(`/v2/sharing/team/shared/blobs/${sha256(layer)}`);
@@ -100,7 +79,7 @@ onEachRemoteStorage('images through a remote repository', (world) => {
 
   test('a manifest that is not what it should be is refused', async () => {
     const { remote, get, upstream, blobs } = world();
-    const image = publish(world(), 'team/false', '1');
+    const image = publish(upstream, 'team/false', '1');
     await remote('false', settings());
     const before = await blobs();
     const other = Buffer.from(

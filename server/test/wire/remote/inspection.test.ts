@@ -86,7 +86,7 @@ onEachRemoteStorage('a remote repository', (world) => {
     assert.equal(status['online'], false);
     assert.equal((status['pause'] as Json)['reason'], 'rate-limited');
     assert.equal(await sample(world(), 'remote_paused', { repo: 'limited', reason: 'rate-limited' }), 1);
-    assert.deepEqual(await testOf(world(), 'limited'), { outcome: 'paused' });
+    assert.deepEqual(await testOf(world(), 'limited'), { outcome: 'rate-limited' });
     await remote('offline', { offline: true });
     const offline = await statusOf(world(), 'offline');
     assert.deepEqual([offline['online'], offline['offline']], [false, true]);

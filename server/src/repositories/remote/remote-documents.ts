@@ -1,0 +1,56 @@
+/** Documents of a format as a remote repository has them: read from its upstream's, or made of what is kept. */
+import type { HeldDocument, OpaqueDoc } from '../../core/document.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
+import type { Format } from '../../core/format.ts';
+import type { RepoKey } from '../../core/ids.ts';
+import type { RemoteFacts } from '../../core/remote.ts';
+import type { Access } from '../leaf.ts';
+import type { LocalRepository } from '../local.ts';
+import type { UpstreamDocuments } from './upstream-documents.ts';
+
+export interface RemoteDocumentsDeps {
+  readonly id: number;
+  readonly key: RepoKey;
+  readonly local: LocalRepository;
+  readonly documents: UpstreamDocuments;
+  readonly format: Format | undefined;
+  readonly facts: RemoteFacts | undefined;
+}
+
+export class RemoteDocuments {
+  readonly #deps: RemoteDocumentsDeps;
+
+  constructor(deps: RemoteDocumentsDeps) {
+    this.#deps = deps;
+  }
+
+  async get(kind: string, name: string, access: Access): Promise<HeldDocument | undefined> {
+    const { id, local, documents, format, facts } = this.#deps;
+    const definition = format?.documents?.[kind];
+    const fetch = facts && definition?.fetch?.(name, facts);
+    const parse = definition?.parse?.bind(definition);
+    if (!definition || !fetch || !parse || !facts) return local.document(kind, name);
+    const base = facts.url;
+    const found = await documents.read(fetch, access, (bytes, { mediaType }) =>
+      this.#parsed(() => parse(bytes, { name, base, mediaType })),
+    );
+    if (!found) return undefined;
+    const { value, asset, isStale } = found;
+    return {
+      revision: `${id}.${asset.sha256.slice(0, 32)}`,
+      modifiedAt: asset.modifiedAt,
+      partial: isStale,
+      read: async () => value,
+    };
+  }
+
+  /** What cannot be read is the upstream's fault. */
+  #parsed(parse: () => OpaqueDoc): OpaqueDoc {
+    try {
+      return parse();
+    } catch (error) {
+      if (!isAppError(error, 'invalid')) throw error;
+      throw new AppError('upstream_failed', `From the upstream of "${this.#deps.key}": ${error.message}`);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/** Documents of an upstream: fetched whole, kept as files of the cache, and read by who knows what they are. */
+import { readAll } from '../../core/bodies.ts';
+import { type RepoPath, ROOT } from '../../core/ids.ts';
+import type { DocumentFetch } from '../../core/remote.ts';
+import type { Asset } from '../../core/repository.ts';
+import { Lru } from '../../lib/lru.ts';
+import type { Access } from '../leaf.ts';
+import type { LocalRepository } from '../local.ts';
+import type { KeptFetches } from './kept-fetches.ts';
+
+/** What a document says, as it was last heard. */
+export interface ReadDocument<T> {
+  readonly value: T;
+  /** The bytes it was read from. */
+  readonly asset: Asset;
+  /** The upstream could not be asked whether it still says so. */
+  readonly isStale: boolean;
+}
+
+const MAX_READ = 256;
+
+export class UpstreamDocuments {
+  readonly #local: LocalRepository;
+  readonly #kept: KeptFetches;
+  readonly #read = new Lru<string, unknown>({ maxEntries: MAX_READ });
+
+  constructor(local: LocalRepository, kept: KeptFetches) {
+    this.#local = local;
+    this.#kept = kept;
+  }
+
+  /** Undefined where the upstream has none; throws where it cannot be asked and nothing is kept. */
+  async read<T>(
+    fetch: DocumentFetch,
+    access: Access,
+    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T,
+  ): Promise<ReadDocument<T> | undefined> {
+    for (let next: DocumentFetch | undefined = fetch; next; next = next.otherwise) {
+      const asset = await this.#assetOf(next, access, parse);
+      if (asset) return { value: await this.#parsed(next, asset, parse), asset, isStale: asset.warning !== undefined };
+    }
+    return undefined;
+  }
+
+  async #assetOf(
+    fetch: DocumentFetch,
+    access: Access,
+    parse: (bytes: Buffer, about: { readonly mediaType: string }) => unknown,
+  ): Promise<Asset | undefined> {
+    const { key, path, ask, maxBytes, mediaType, missing, missSeconds, pages } = fetch;
+    const wanted = { path };
+    const held = await this.#local.get(path);
+    const asked = {
+      wanted,
+      fetch: {
+        key,
+        path,
+        ask,
+        mediaType,
+        mutable: true,
+        whole: { maxBytes },
+        ...(missing && { missing }),
+        ...(missSeconds !== undefined && { missSeconds }),
+        ...(pages && { pages }),
+        check: (bytes: Buffer) => void parse(bytes, { mediaType }),
+      },
+      purpose: 'bytes' as const,
+      access: listingAccess(access, fetch),
+      outlives: false,
+    };
+    return (await this.#kept.serve(asked, held)) as Asset | undefined;
+  }
+
+  async #parsed<T>(
+    fetch: DocumentFetch,
+    asset: Asset,
+    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T,
+  ): Promise<T> {
+    const name = `${fetch.key}\n${asset.sha256}`;
+    const known = this.#read.get(name) as { readonly value: T } | undefined;
+    if (known) return known.value;
+    const bytes =
+      asset.content.inline ?? (await readAll(await asset.content.open(), { limit: asset.size, what: 'document' }));
+    const value = parse(bytes, asset);
+    this.#read.set(name, { value });
+    return value;
+  }
+}
+
+/**
+ * A document lies where no pattern of an administrator may lead, so the right to fill is that for its package, or, for
+ * those of the whole repository, the right to fill it at all.
+ */
+function listingAccess(access: Access, { package: name, path }: DocumentFetch): Access {
+  const place = name === undefined ? ROOT : (name as RepoPath);
+  const fills = () =>
+    access.allows('deploy', path) || (name === undefined ? access.mayWrite : access.allows('deploy', place));
+  return {
+    ...plain(access),
+    allows: (action, asked) => (action === 'deploy' ? fills() : access.allows(action, asked)),
+    require(action, asked) {
+      if (action !== 'deploy' || !fills()) access.require(action, asked);
+    },
+  };
+}
+
+/** The properties of an access that are computed, without computing them now. */
+function plain(access: Access): Access {
+  return {
+    principalName: access.principalName,
+    allows: access.allows,
+    require: access.require,
+    mayList: (folder) => access.mayList(folder),
+    get mayWrite() {
+      return access.mayWrite;
+    },
+    get readsAll() {
+      return access.readsAll;
+    },
+    get readablePrefixes() {
+      return access.readablePrefixes;
+    },
+  };
+}
