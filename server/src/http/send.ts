@@ -218,9 +218,17 @@ function isOlder({ request }: Exchange, { asset, lastModified }: AssetReply): bo
 }
 
 /** Resolves when the chunk is out of our hands, so that its buffer can be used again. */
+/** Resolves when more can be sent; rejects when the client has left. */
 function write(response: ServerResponse, chunk: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    response.write(chunk, (error) => (error ? reject(error) : resolve()));
+    // Between the end of a connection and the news of it, what is written is dropped without a word to the callback.
+    const onClose = () => reject(Object.assign(new Error('The client has left.'), { code: 'ERR_STREAM_DESTROYED' }));
+    response.once('close', onClose);
+    response.write(chunk, (error) => {
+      response.removeListener('close', onClose);
+      if (error) reject(error);
+      else resolve();
+    });
   });
 }
 
