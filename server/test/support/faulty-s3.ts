@@ -207,7 +207,7 @@ class FaultyProxy implements FaultyS3 {
     for await (const chunk of upstream as AsyncIterable<Buffer>) {
       const part = chunk.subarray(0, Math.min(left, chunk.length));
       left -= part.length;
-      if (!reply.write(part)) await new Promise((resolve) => reply.once('drain', resolve).once('close', resolve));
+      if (!reply.write(part)) await drained(reply);
       if (left > 0) continue;
       if (cut?.kind === 'stall') return;
       // What was written must leave before the connection is cut, or the client sees less than was promised.
@@ -298,4 +298,15 @@ function answer(reply: ServerResponse, status: number, body: string): void {
 
 async function drain(message: IncomingMessage): Promise<void> {
   for await (const _ of message);
+}
+
+/** Resolves when more can be written, or nobody reads any more. */
+function drained(reply: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      reply.removeListener('drain', done).removeListener('close', done);
+      resolve();
+    };
+    reply.on('drain', done).on('close', done);
+  });
 }
