@@ -72,9 +72,9 @@ function renderTimes(item: Pick<Asset, 'createdAt' | 'createdBy' | 'modifiedAt' 
 }
 
 /** A folder can hold a hundred thousand tags, so its children are sent as they are read. */
-async function folderReply({ repo, path, uri }: Place, folder: Folder): Promise<Reply> {
+async function folderReply({ repo, path, uri, listing = repo }: Place, folder: Folder): Promise<Reply> {
   const head = { repo: repo.key, path: `/${path}`, ...renderTimes(folder) };
-  const rows = mapped(childrenOf(repo, path), (child) => ({ uri: `/${child.name}`, folder: child.folder }));
+  const rows = mapped(childrenOf(listing, path), (child) => ({ uri: `/${child.name}`, folder: child.folder }));
   return {
     ...streamed('storage.FolderInfo', jsonWithList(head, { name: 'children', rows }, { uri })),
   };

@@ -154,6 +154,8 @@ export interface Entry {
   readonly name: string;
   readonly folder: boolean;
   readonly size: number;
+  /** An upstream says that it has it, and it was not fetched yet. */
+  readonly isListed?: true;
 }
 
 /** A folder as a reader sees it. */

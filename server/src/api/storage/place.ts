@@ -14,6 +14,8 @@ export interface Place {
   readonly uri: string;
   /** Where its bytes are. */
   readonly downloadUri: string;
+  /** What folders list, where that is more than is held. */
+  readonly listing?: Repository;
 }
 
 /** Words before the repository in the addresses of most resources, such as `artifactory/api/storage`. */
@@ -22,7 +24,10 @@ const WORDS = 3;
 /** What a request names, as its caller may see it; of a remote repository what it holds, under the key of that. */
 export function placeOf(repositories: RepositoryDirectory, request: ApiRequest<unknown>): Place {
   const key = request.params['repo'] ?? '';
-  return placeIn(repositories, request, repositories.cacheKeyOf(key) ?? key);
+  const cache = repositories.cacheKeyOf(key);
+  const place = placeIn(repositories, request, cache ?? key);
+  const listing = cache && repositories.get(key, request.caller.principal);
+  return listing?.settings['listRemoteFolderItems'] === true ? { ...place, listing } : place;
 }
 
 /** The same for a change, which has to name what holds the item. */
@@ -71,8 +76,8 @@ export function parseTarget(text: string): { readonly repo: string; readonly pat
   return { repo, path: parseRepoPath(rest.join('/')) };
 }
 
-export async function requireFolder({ repo, path }: Place): Promise<Folder> {
-  const folder = await repo.folder(path);
+export async function requireFolder({ repo, path, listing }: Place): Promise<Folder> {
+  const folder = (await repo.folder(path)) ?? (await listing?.folder(path));
   if (!folder) throw new AppError('not_found', 'Unable to find item');
   return folder;
 }

@@ -29,9 +29,10 @@ async function* page(request: ContentRequest, path: RepoPath): AsyncGenerator<st
   yield `<!DOCTYPE html>\n<html>\n<head><meta name="robots" content="noindex" /><title>${title}</title></head>\n`;
   yield `<body>\n<h1>${title}</h1>\n<pre>Name    Size</pre><hr/>\n<pre>`;
   if (path !== '') yield '<a href="../">../</a>\n';
-  for await (const { name, folder, size } of childrenOf(request, path)) {
+  for await (const { name, folder, size, isListed } of childrenOf(request, path)) {
     const shown = folder ? `${name}/` : name;
-    yield `${link(name, folder)}    ${' '.repeat(Math.max(0, 50 - shown.length))}${folder ? '-' : `${size} bytes`}\n`;
+    const about = isListed ? 'not fetched yet' : folder ? '-' : `${size} bytes`;
+    yield `${link(name, folder)}    ${' '.repeat(Math.max(0, 50 - shown.length))}${about}\n`;
   }
   yield '</pre>\n<hr/>\n</body>\n</html>\n';
 }

@@ -8,6 +8,8 @@ import type { Fetch, RemoteFacts } from '../../core/remote.ts';
 import type {
   Arriving,
   Asset,
+  Entry,
+  Folder,
   PackageVersion,
   Page,
   PropertyValue,
@@ -16,15 +18,19 @@ import type {
   VersionName,
   Wanted,
 } from '../../core/repository.ts';
+import { type Upstream, UpstreamFailure } from '../../core/upstream.ts';
 import type { RepositoryRow } from '../../db/repositories.ts';
+import { traceStep } from '../../lib/trace.ts';
 import type { Access, LeafRepository, NumberedPage } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
 import { refusalOfDeploy } from './cache.ts';
+import { fetchListing, type ListedEntry } from './folder-listing.ts';
+import { listedFolder, together } from './folder-listings.ts';
 import { KeptFetches, type RemoteDeps } from './kept-fetches.ts';
 import { RemoteListings } from './listings.ts';
 import { RemoteDocuments } from './remote-documents.ts';
+import type { Remotes } from './remotes.ts';
 import { remoteFacts, remoteSettings } from './settings.ts';
-import type { RemoteTraffic } from './traffic.ts';
 import { UpstreamDocuments } from './upstream-documents.ts';
 
 export class RemoteRepository implements LeafRepository {
@@ -35,18 +41,18 @@ export class RemoteRepository implements LeafRepository {
   readonly settings: Readonly<Record<string, unknown>>;
   readonly asset: LeafRepository['asset'];
   readonly get: LeafRepository['get'];
-  readonly isFolder: LeafRepository['isFolder'];
-  readonly folder: LeafRepository['folder'];
   readonly find: LeafRepository['find'];
   readonly version: LeafRepository['version'];
-  readonly children: LeafRepository['children'];
   readonly descendants: LeafRepository['descendants'];
   readonly properties: LeafRepository['properties'];
   readonly #local: LocalRepository;
   readonly #format: Format | undefined;
   readonly #facts: RemoteFacts | undefined;
   readonly #kept: KeptFetches;
-  readonly #traffic: RemoteTraffic;
+  readonly #remotes: Remotes;
+  readonly #upstream: () => Upstream;
+  /** Whether the upstream is asked what it has in folders. */
+  readonly #lists: boolean;
   readonly #listings: RemoteListings;
   readonly #documents: RemoteDocuments;
 
@@ -65,7 +71,9 @@ export class RemoteRepository implements LeafRepository {
     const reached = reachedRow(row, this.#format);
     const { id, key } = this;
     const upstream = () => deps.remotes.upstreamOf(reached);
-    this.#traffic = deps.remotes.traffic;
+    this.#remotes = deps.remotes;
+    this.#upstream = upstream;
+    this.#lists = settings.lists;
     this.#kept = new KeptFetches({ id, key, local, settings, upstream, of: deps });
     const documents = new UpstreamDocuments(local, this.#kept);
     const { hardFail } = settings;
@@ -73,11 +81,8 @@ export class RemoteRepository implements LeafRepository {
     this.#documents = new RemoteDocuments({ id, key, local, documents, format: this.#format, facts });
     this.asset = (file) => local.asset(file);
     this.get = (path) => local.get(path);
-    this.isFolder = (path) => local.isFolder(path);
-    this.folder = (path) => local.folder(path);
     this.find = (packageName, digest, accept) => local.find(packageName, digest, accept);
     this.version = (packageName, version) => local.version(packageName, version);
-    this.children = (folder, page) => local.children(folder, page);
     this.descendants = (folder, page) => local.descendants(folder, page);
     this.properties = (path) => local.properties(path);
   }
@@ -87,7 +92,7 @@ export class RemoteRepository implements LeafRepository {
     const fetch = this.#fetchOf(wanted);
     const held = (await this.#local.serve(wanted, purpose, access)) as Asset | undefined;
     if (!fetch || (held && !fetch.mutable)) {
-      this.#traffic.served(this.key, held ? 'hit' : 'absent');
+      this.#remotes.traffic.served(this.key, held ? 'hit' : 'absent');
       return held;
     }
     if (!mayRead(access, fetch.path)) return undefined;
@@ -102,6 +107,40 @@ export class RemoteRepository implements LeafRepository {
 
   document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined> {
     return this.#documents.get(kind, name, access);
+  }
+
+  async isFolder(path: RepoPath): Promise<boolean> {
+    return (await this.folder(path)) !== undefined;
+  }
+
+  async folder(path: RepoPath): Promise<Folder | undefined> {
+    const held = await this.#local.folder(path);
+    if (held || (await this.#listed(path)).length === 0) return held;
+    return listedFolder(path, new Date());
+  }
+
+  async children(folder: RepoPath, page: Page): Promise<readonly Entry[]> {
+    return together(await this.#local.children(folder, page), await this.#listed(folder), page);
+  }
+
+  /** What the upstream says it has in the folder, where it is to be asked. */
+  async #listed(folder: RepoPath): Promise<readonly ListedEntry[]> {
+    const url = this.#facts?.url;
+    if (!this.#lists || !url) return [];
+    const found = await this.#remotes.listings.get(`${this.id}\n${url.href}\n${folder}`, () =>
+      this.#askListing(url, folder),
+    );
+    return found ?? [];
+  }
+
+  async #askListing(url: URL, folder: RepoPath): Promise<readonly ListedEntry[] | undefined> {
+    try {
+      return await fetchListing(this.#upstream(), url, folder);
+    } catch (error) {
+      if (!(error instanceof UpstreamFailure || isAppError(error) || isTimeout(error))) throw error;
+      traceStep(`The upstream of "${this.key}" could not be asked what it lists: ${error.message}`, 'caller');
+      return undefined;
+    }
   }
 
   packages(page: Page, access: Access): Promise<readonly string[]> {
@@ -157,6 +196,10 @@ export class RemoteRepository implements LeafRepository {
     if (kind.kind !== 'artifact') return undefined;
     return { key: path, path, ask: { path }, mutable: kind.mutable };
   }
+}
+
+function isTimeout(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'TimeoutError';
 }
 
 function reachedRow(row: RepositoryRow, format: Format | undefined): RepositoryRow {

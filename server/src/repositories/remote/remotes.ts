@@ -7,6 +7,7 @@ import type { RepositoryRow } from '../../db/repositories.ts';
 import { singleflight } from '../../lib/singleflight.ts';
 import type { HeadersFound } from './errand.ts';
 import { Flights } from './flights.ts';
+import { FolderListings } from './folder-listings.ts';
 import { Freshness } from './freshness.ts';
 import type { RemoteTraffic } from './traffic.ts';
 
@@ -24,6 +25,7 @@ const PURGE_BATCH = 500;
 export class Remotes {
   readonly flights: Flights;
   readonly freshness: Freshness;
+  readonly listings = new FolderListings();
   /** Questions for headers alone: many at once are one. */
   readonly questions = singleflight<HeadersFound | 'unanswered'>();
   readonly warn: RemotesDeps['warn'];

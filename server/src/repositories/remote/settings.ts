@@ -16,6 +16,8 @@ export interface RemoteSettings {
   readonly hardFail: boolean;
   readonly stores: boolean;
   readonly bypassesHead: boolean;
+  /** Whether folders show what the upstream lists, too. */
+  readonly lists: boolean;
   readonly blocksPages: boolean;
   /** Media types that are taken although they are those of pages. */
   readonly acceptedPages: ReadonlySet<string>;
@@ -34,6 +36,7 @@ export function remoteSettings(row: RepositoryRow): RemoteSettings {
     hardFail: flag('hardFail'),
     stores: flag('storeArtifactsLocally'),
     bypassesHead: flag('bypassHeadRequests'),
+    lists: flag('listRemoteFolderItems') && !flag('offline') && !flag('blackedOut'),
     blocksPages: flag('blockMismatchingMimeTypes'),
     acceptedPages: new Set(
       text('mismatchingMimeTypesOverrideList')
