@@ -17,10 +17,11 @@ Every field that Artifactory has for repositories is taken, kept and shown as it
 const REPOSITORY_NOTES = `
 - Fields that a class does not have, and fields that nobody knows, are dropped. Switches and numbers may be sent as text; choices in any case.
 - A field that an update leaves out, or sends as null, stays as it is. Class, package type and key never change; a local repository can become federated (\`POST api/federation/migrate/{key}\`).
-- Secrets (\`password\`, values of \`customHttpHeaders\` that are \`sensitive\`, \`accessToken\` of \`members\`) are kept encrypted and shown as \`********\`. Sent back, the mask keeps them; when \`url\` moves to another host, the password is removed unless a new one is sent.
+- Secrets (\`password\`, values of \`customHttpHeaders\` that are \`sensitive\`, \`accessToken\` of \`members\`) are kept encrypted and shown as \`********\`. Sent back, the mask keeps them; when \`url\` moves to another host or port, the password and sensitive headers are removed unless new ones are sent.
 - Names of key pairs (\`primaryKeyPairRef\`, \`secondaryKeyPairRef\`, \`keyPair\`) must be those of pairs there are; a pair that a repository names cannot be deleted. Nothing is signed with them yet.
 - \`?pos=\` is accepted; lists are ordered by key.
-- Federated repositories work as local ones. The content of remote and virtual repositories is not served yet: reading answers 404, deploying 404 or 405, each with a sentence.
+- Federated repositories work as local ones.
+- What a remote repository \`R\` holds is found as \`R-cache\`, which has the rights of \`R\`, is in no list of repositories, and takes no deploys. No repository can have a key that is the cache of another.
 - Deleting a repository takes it out of the virtual repositories that have it as a member.
 - A repository key begins with a letter. Keys that begin with a digit are refused.
 

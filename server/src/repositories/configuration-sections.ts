@@ -82,6 +82,7 @@ const SECTIONS: readonly ConfigurationSection[] = [
         services: z.array(text).max(20).optional(),
       }),
     ),
+    effect: 'what remote repositories ask through that name one, or, with `platformDefault`, that name none',
   },
   { name: 'reverseProxies', schema: named(z.looseObject({})) },
   {
