@@ -19,7 +19,7 @@ export interface Statistic {
 }
 
 /** What is given is set, the rest stays. */
-export type StatisticChange = Partial<Pick<Statistic, 'downloads' | 'downloadedAt' | 'downloadedBy'>>;
+export type StatisticChange = Partial<Statistic>;
 
 /**
  * A file that was deleted meanwhile gets no row, which is why this selects what it inserts. One that is being deleted
@@ -91,6 +91,8 @@ export async function changeStatistic(tx: Tx, nodeId: number, change: StatisticC
     ...(change.downloads !== undefined && { downloads: change.downloads }),
     ...(change.downloadedAt !== undefined && { downloaded_at: change.downloadedAt }),
     ...(change.downloadedBy !== undefined && { downloaded_by: change.downloadedBy }),
+    ...(change.remoteDownloads !== undefined && { remote_downloads: change.remoteDownloads }),
+    ...(change.remoteDownloadedAt !== undefined && { remote_downloaded_at: change.remoteDownloadedAt }),
   };
   if (Object.keys(set).length === 0) return;
   await tx

@@ -204,7 +204,7 @@ const TRANSPORT: readonly SettingField[] = [
   }),
   flag('rejectInvalidJars', 'R'),
   flag('shareConfiguration', 'R+'),
-  flag('synchronizeProperties', 'R+'),
+  flag('synchronizeProperties', 'R+', false, { effect: 'as `contentSynchronisation` with `properties`' }),
   flag('blockMismatchingMimeTypes', 'R+', true, { effect: 'an HTML page in the place of a file is refused' }),
   text('mismatchingMimeTypesOverrideList', 'R+', '', { effect: 'media types of pages that are taken nevertheless' }),
   flag('allowAnyHostAuth', 'R+', false, {
@@ -214,7 +214,10 @@ const TRANSPORT: readonly SettingField[] = [
   flag('bypassHeadRequests', 'R+', false, { effect: 'the upstream is never asked for headers alone' }),
   text('clientTlsCertificate', 'R+', '', { effect: 'alias of the certificate that is shown to the upstream' }),
   flag('listRemoteFolderItems', 'R', false, { effect: 'folders show what the upstream lists, too' }),
-  field('contentSynchronisation', 'R+', 'synchronisation', NO_SYNCHRONISATION),
+  field('contentSynchronisation', 'R+', 'synchronisation', NO_SYNCHRONISATION, {
+    effect:
+      'of another server of this kind: `properties` are copied, `statistics` shown as remote downloads, and with `originAbsenceDetection` what it has no more gets the property `source.absent`',
+  }),
   flag('externalDependenciesEnabled', 'RV'),
   names('externalDependenciesPatterns', 'RV', among(['go'], GO_PATTERNS, ['**'])),
   text('externalDependenciesRemoteRepo', 'RV', NONE),

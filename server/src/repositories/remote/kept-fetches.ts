@@ -13,7 +13,6 @@ import { type AskedFetch, FileErrand } from './errand.ts';
 import type { Flight } from './flight.ts';
 import type { Remotes } from './remotes.ts';
 import type { RemoteSettings } from './settings.ts';
-import type { ServedOutcome } from './traffic.ts';
 
 export interface RemoteDeps extends LocalDeps {
   readonly remotes: Remotes;
@@ -60,16 +59,16 @@ export class KeptFetches {
     if (item && item.absentUntil > Date.now()) {
       const until = new Date(item.absentUntil).toISOString();
       traceStep(`${item.reason ?? ''} It is asked again after ${until}.`, 'caller');
-      return this.#count('absent', undefined);
+      return undefined;
     }
-    if (held && item && this.#isFresh(item)) return this.#count('hit', held);
+    if (held && item && this.#isFresh(item)) return held;
     if (purpose === 'held' && !held) return undefined;
     const reason = this.#reasonNotToAsk(fetch, held, access);
     if (purpose === 'held' && (reason === undefined || reason.isStale)) return undefined;
     if (reason === undefined) return this.#ask({ ...request, held, item });
     traceStep(reason.text, 'caller');
-    if (!held) return this.#count('absent', undefined);
-    return reason.isStale ? this.#count('stale', { ...held, warning: STALE }) : this.#count('hit', held);
+    if (!held) return undefined;
+    return reason.isStale ? { ...held, warning: STALE } : held;
   }
 
   /** In sentences, what would become of asking now. Asks nobody. */
@@ -139,11 +138,11 @@ export class KeptFetches {
     const found = await questions(`${this.#deps.id}\n${asked.fetch.key}`, () => this.#errand(asked).headers());
     if (found === 'unanswered') return found;
     if (found.kind === 'held') {
-      return this.#count('hit', await this.#deps.local.serve(asked.wanted, 'headers', asked.access));
+      return this.#deps.local.serve(asked.wanted, 'headers', asked.access);
     }
-    if (found.kind === 'arriving') return this.#count('miss', this.#arriving(found.description, asked));
+    if (found.kind === 'arriving') return this.#arriving(found.description, asked);
     traceStep(found.reason, 'caller');
-    return this.#count('absent', undefined);
+    return undefined;
   }
 
   /** Waits for news only so long where there is an older copy; the asking goes on. */
@@ -171,22 +170,19 @@ export class KeptFetches {
   async #answer(announcement: Announcement, flight: Flight, asked: Asked): Promise<Asset | Arriving | undefined> {
     const { held, wanted, access } = asked;
     switch (announcement.kind) {
-      case 'held': {
-        const now = (await this.#deps.local.serve(wanted, asked.purpose, access)) as Asset | undefined;
-        if (!now) return this.#count('absent', now);
-        return this.#count(now.sha256 === held?.sha256 ? 'hit' : 'miss', now);
-      }
+      case 'held':
+        return this.#deps.local.serve(wanted, asked.purpose, access);
       case 'arriving':
-        return this.#count('miss', this.#arriving(announcement.description, asked, flight));
+        return this.#arriving(announcement.description, asked, flight);
       case 'absent': {
         traceStep(announcement.reason, 'caller');
         if (held && announcement.refused) {
           this.#deps.of.remotes.freshness.excuse(this.#deps.id, asked.fetch.key, announcement.reason);
-          return this.#count('stale', { ...held, warning: STALE });
+          return { ...held, warning: STALE };
         }
         // Plain files outlive what they were copied from; a name that is gone upstream is gone here.
-        if (held && asked.outlives) return this.#count('hit', held);
-        return this.#count('absent', undefined);
+        if (held && asked.outlives) return held;
+        return undefined;
       }
     }
   }
@@ -196,17 +192,9 @@ export class KeptFetches {
     const trouble = error instanceof UpstreamFailure ? troubleOf(this.#deps.key, error) : error;
     if (!isAppError(trouble)) throw error;
     traceStep(trouble.message, 'caller');
-    if (!held || this.#deps.settings.hardFail) {
-      this.#count('failed', undefined);
-      throw trouble;
-    }
+    if (!held || this.#deps.settings.hardFail) throw trouble;
     this.#deps.of.remotes.freshness.excuse(this.#deps.id, fetch.key, trouble.message);
-    return this.#count('stale', { ...held, warning: STALE });
-  }
-
-  #count<T>(outcome: ServedOutcome, found: T): T {
-    this.#deps.of.remotes.traffic.served(this.#deps.key, outcome);
-    return found;
+    return { ...held, warning: STALE };
   }
 
   #arriving(description: Description, asked: Asked, flight?: Flight): Arriving {

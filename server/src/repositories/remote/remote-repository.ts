@@ -23,6 +23,7 @@ import type { RepositoryRow } from '../../db/repositories.ts';
 import { traceStep } from '../../lib/trace.ts';
 import type { Access, LeafRepository, NumberedPage } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
+import { fillingAccess } from './admission.ts';
 import { refusalOfDeploy } from './cache.ts';
 import { fetchListing, type ListedEntry } from './folder-listing.ts';
 import { listedFolder, together } from './folder-listings.ts';
@@ -30,8 +31,11 @@ import { KeptFetches, type RemoteDeps } from './kept-fetches.ts';
 import { RemoteListings } from './listings.ts';
 import { RemoteDocuments } from './remote-documents.ts';
 import type { Remotes } from './remotes.ts';
-import { remoteFacts, remoteSettings } from './settings.ts';
+import { type RemoteSettings, remoteFacts, remoteSettings } from './settings.ts';
+import type { ServedOutcome } from './traffic.ts';
 import { UpstreamDocuments } from './upstream-documents.ts';
+
+const FAILURES = ['upstream_failed', 'unavailable', 'rate_limited'] as const;
 
 export class RemoteRepository implements LeafRepository {
   readonly id: number;
@@ -51,8 +55,7 @@ export class RemoteRepository implements LeafRepository {
   readonly #kept: KeptFetches;
   readonly #remotes: Remotes;
   readonly #upstream: () => Upstream;
-  /** Whether the upstream is asked what it has in folders. */
-  readonly #lists: boolean;
+  readonly #settings: RemoteSettings;
   readonly #listings: RemoteListings;
   readonly #documents: RemoteDocuments;
 
@@ -73,7 +76,7 @@ export class RemoteRepository implements LeafRepository {
     const upstream = () => deps.remotes.upstreamOf(reached);
     this.#remotes = deps.remotes;
     this.#upstream = upstream;
-    this.#lists = settings.lists;
+    this.#settings = settings;
     this.#kept = new KeptFetches({ id, key, local, settings, upstream, of: deps });
     const documents = new UpstreamDocuments(local, this.#kept);
     const { hardFail } = settings;
@@ -88,13 +91,24 @@ export class RemoteRepository implements LeafRepository {
   }
 
   async serve(named: Wanted, purpose: Purpose, access: Access): Promise<Asset | Arriving | undefined> {
+    const startedAt = Date.now();
+    const { traffic } = this.#remotes;
+    try {
+      const found = await this.#serve(named, purpose, access);
+      if (found || purpose !== 'held') traffic.served(this.key, outcomeOf(found, startedAt));
+      if (found && purpose === 'bytes' && 'path' in named) this.#synchronise(found, access);
+      return found;
+    } catch (error) {
+      if (FAILURES.some((code) => isAppError(error, code))) traffic.served(this.key, 'failed');
+      throw error;
+    }
+  }
+
+  async #serve(named: Wanted, purpose: Purpose, access: Access): Promise<Asset | Arriving | undefined> {
     const wanted = this.#canonical(named);
     const fetch = this.#fetchOf(wanted);
     const held = (await this.#local.serve(wanted, purpose, access)) as Asset | undefined;
-    if (!fetch || (held && !fetch.mutable)) {
-      this.#remotes.traffic.served(this.key, held ? 'hit' : 'absent');
-      return held;
-    }
+    if (!fetch || (held && !fetch.mutable)) return held;
     if (!mayRead(access, fetch.path)) return undefined;
     // Plain files outlive what they were copied from; a name that is gone upstream is gone here.
     return this.#kept.serve({ wanted, fetch, purpose, access, outlives: 'path' in wanted }, held);
@@ -107,6 +121,27 @@ export class RemoteRepository implements LeafRepository {
 
   document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined> {
     return this.#documents.get(kind, name, access);
+  }
+
+  /** Has what the upstream knows beside the bytes compared, for those who may fill the cache. */
+  #synchronise(found: Asset | Arriving, access: Access): void {
+    const what = this.#settings.synchronises;
+    const url = this.#facts?.url;
+    const { path } = found;
+    if (!what || !url || this.#settings.offline || !access.allows('deploy', path)) return;
+    const file = {
+      repoId: this.id,
+      path,
+      local: this.#local,
+      access: { ...fillingAccess(access, path), principalName: '_system_' },
+      what,
+      base: url,
+      upstream: () => this.#upstream(),
+      freshMs: this.#settings.freshMs,
+    };
+    const note = () => this.#remotes.synchronisation.note(file);
+    if ('arriving' in found) found.settled().then(note, () => undefined);
+    else note();
   }
 
   async isFolder(path: RepoPath): Promise<boolean> {
@@ -126,7 +161,7 @@ export class RemoteRepository implements LeafRepository {
   /** What the upstream says it has in the folder, where it is to be asked. */
   async #listed(folder: RepoPath): Promise<readonly ListedEntry[]> {
     const url = this.#facts?.url;
-    if (!this.#lists || !url) return [];
+    if (!this.#settings.lists || !url) return [];
     const found = await this.#remotes.listings.get(`${this.id}\n${url.href}\n${folder}`, () =>
       this.#askListing(url, folder),
     );
@@ -196,6 +231,14 @@ export class RemoteRepository implements LeafRepository {
     if (kind.kind !== 'artifact') return undefined;
     return { key: path, path, ask: { path }, mutable: kind.mutable };
   }
+}
+
+/** A file that came while it was waited for was not there, even where it is at rest by now. */
+function outcomeOf(found: Asset | Arriving | undefined, startedAt: number): ServedOutcome {
+  if (!found) return 'absent';
+  if ('arriving' in found) return 'miss';
+  if (found.warning !== undefined) return 'stale';
+  return found.createdAt.getTime() >= startedAt ? 'miss' : 'hit';
 }
 
 function isTimeout(error: unknown): error is Error {

@@ -9,6 +9,7 @@ import type { HeadersFound } from './errand.ts';
 import { Flights } from './flights.ts';
 import { FolderListings } from './folder-listings.ts';
 import { Freshness } from './freshness.ts';
+import { Synchronisation } from './synchronisation.ts';
 import type { RemoteTraffic } from './traffic.ts';
 
 export interface RemotesDeps {
@@ -26,6 +27,7 @@ export class Remotes {
   readonly flights: Flights;
   readonly freshness: Freshness;
   readonly listings = new FolderListings();
+  readonly synchronisation: Synchronisation;
   /** Questions for headers alone: many at once are one. */
   readonly questions = singleflight<HeadersFound | 'unanswered'>();
   readonly warn: RemotesDeps['warn'];
@@ -37,6 +39,7 @@ export class Remotes {
     this.#database = deps.database;
     this.flights = new Flights(deps.database);
     this.freshness = new Freshness(deps.database);
+    this.synchronisation = new Synchronisation(deps.database);
     this.warn = deps.warn;
     this.upstreamOf = deps.upstreamOf;
     this.traffic = deps.traffic;
@@ -54,7 +57,8 @@ export class Remotes {
   }
 
   /** Ends what is being asked. */
-  stop(): Promise<void> {
-    return this.flights.stop();
+  async stop(): Promise<void> {
+    await this.synchronisation.stop();
+    await this.flights.stop();
   }
 }

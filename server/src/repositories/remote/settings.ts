@@ -2,6 +2,7 @@
 import type { RemoteFacts } from '../../core/remote.ts';
 import type { RepositoryRow } from '../../db/repositories.ts';
 import { completeSettings, settingOf } from '../settings.ts';
+import type { Synchronised } from './synchronisation.ts';
 
 export type ChecksumPolicy = 'generate-if-absent' | 'fail' | 'ignore-and-generate' | 'pass-thru';
 
@@ -18,6 +19,8 @@ export interface RemoteSettings {
   readonly bypassesHead: boolean;
   /** Whether folders show what the upstream lists, too. */
   readonly lists: boolean;
+  /** What another server of this kind is asked for beside bytes; undefined for nothing. */
+  readonly synchronises: Synchronised | undefined;
   readonly blocksPages: boolean;
   /** Media types that are taken although they are those of pages. */
   readonly acceptedPages: ReadonlySet<string>;
@@ -37,6 +40,7 @@ export function remoteSettings(row: RepositoryRow): RemoteSettings {
     stores: flag('storeArtifactsLocally'),
     bypassesHead: flag('bypassHeadRequests'),
     lists: flag('listRemoteFolderItems') && !flag('offline') && !flag('blackedOut'),
+    synchronises: synchronised(row),
     blocksPages: flag('blockMismatchingMimeTypes'),
     acceptedPages: new Set(
       text('mismatchingMimeTypesOverrideList')
@@ -45,6 +49,25 @@ export function remoteSettings(row: RepositoryRow): RemoteSettings {
     ),
     checksumPolicy: text('remoteRepoChecksumPolicyType') as ChecksumPolicy,
   };
+}
+
+interface ContentSynchronisation {
+  readonly enabled?: boolean;
+  readonly properties?: { readonly enabled?: boolean };
+  readonly statistics?: { readonly enabled?: boolean };
+  readonly source?: { readonly originAbsenceDetection?: boolean };
+}
+
+function synchronised(row: RepositoryRow): Synchronised | undefined {
+  const content = (settingOf('contentSynchronisation', row) ?? {}) as ContentSynchronisation;
+  const isOn = content.enabled === true;
+  const what = {
+    // An older switch for the same.
+    properties: settingOf('synchronizeProperties', row) === true || (isOn && content.properties?.enabled === true),
+    statistics: isOn && content.statistics?.enabled === true,
+    absence: isOn && content.source?.originAbsenceDetection === true,
+  };
+  return what.properties || what.statistics || what.absence ? what : undefined;
 }
 
 /** The repository as formats may know it; undefined where its URL is none. */
