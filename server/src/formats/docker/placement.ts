@@ -32,14 +32,15 @@ export const NOWHERE_ELSE: Elsewhere = { blobs: new Map(), manifests: [] };
 
 /** One change: what the manifest needs is here, it lies where its tags say, and what it replaces stays by digest. */
 export async function placeManifest(tree: Tree, placement: Placement, elsewhere = NOWHERE_ELSE): Promise<void> {
-  const found = [];
-  for (const child of elsewhere.manifests) found.push({ child, files: await findFiles(tree, child, elsewhere) });
-  // All that is missing is told at once, so that it can be looked for at once.
-  requireNone(found.flatMap(({ files }) => files.missing));
-  for (const { child, files } of found) await placeEverywhere(tree, child, files);
-  const files = await findFiles(tree, placement, elsewhere);
-  requireNone(files.missing, placement.manifest.kind === 'index');
-  await placeEverywhere(tree, placement, files);
+  const missing = { blobs: [] as Digest[], manifests: [] as Digest[] };
+  for (const each of [...elsewhere.manifests, placement]) {
+    const files = await findFiles(tree, each, elsewhere);
+    if (files.missing.length === 0) await placeEverywhere(tree, each, files);
+    else missing[each.manifest.kind === 'index' ? 'manifests' : 'blobs'].push(...files.missing);
+  }
+  // All that is missing is told at once, so that it can be looked for at once; first what keeps images from their place.
+  requireNone(missing.blobs, false);
+  requireNone(missing.manifests, true);
 }
 
 /**
@@ -65,7 +66,7 @@ function blobName({ algorithm, hex }: Digest): string {
   return `${algorithm}__${hex}`;
 }
 
-function requireNone(missing: readonly Digest[], leads = false): void {
+function requireNone(missing: readonly Digest[], leads: boolean): void {
   if (missing.length > 0) throw missingBlobs(missing, leads);
 }
 
