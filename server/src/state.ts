@@ -144,6 +144,7 @@ export async function openCore(config: Config, log: Log, outside: Outside = {}) 
     readOnly,
     retention,
     shadowing: new ShadowingLog(database),
+    globalRepo: config.repositories.globalRepo,
     remotes,
   });
   classOf = (key) => repositories.classOf(key);

@@ -9,6 +9,7 @@ import { httpSection } from './http.ts';
 import { jobsSection } from './jobs.ts';
 import { logSection } from './log.ts';
 import { remotesSection } from './remotes.ts';
+import { repositoriesSection } from './repositories.ts';
 import { searchSection } from './search.ts';
 import { securitySection } from './security.ts';
 import { storageSection } from './storage.ts';
@@ -28,6 +29,7 @@ export const SECTIONS = {
   trash: trashSection.prefault({}).describe('What becomes of what is deleted.'),
   docker: dockerSection.prefault({}).describe('Docker and OCI registries.'),
   remotes: remotesSection.prefault({}).describe('What remote repositories may ask for outside.'),
+  repositories: repositoriesSection.prefault({}).describe('Repositories beside those that administrators make.'),
   security: securitySection.prefault({}).describe('Who gets in.'),
   search: searchSection.prefault({}).describe('Searches, and what is kept for them.'),
   jobs: jobsSection.prefault({}).describe('Background work.'),

@@ -40,7 +40,11 @@ export interface DirectoryDeps extends RemoteDeps {
   readonly configuration: SystemConfiguration;
   readonly readOnly: ReadOnly;
   readonly shadowing: ShadowingNotes;
+  /** Whether there is a repository that stands for all of them. */
+  readonly globalRepo: boolean;
 }
+
+const GLOBAL_KEY = 'repo' as RepoKey;
 
 /** Narrows what a caller may do beyond its permissions, such as by the scope of a short-lived token. */
 export type Narrowing = (access: Access, repo: RepoKey) => Access;
@@ -70,6 +74,8 @@ export class RepositoryDirectory {
   #held = new Map<string, Held>();
   /** What remote repositories hold, under keys that no other repository can have. */
   #caches = new Map<string, Held>();
+  /** Stands for all others; found by its key, but in no list. */
+  #global: Held | undefined;
   #virtualMemory = new VirtualMemory();
   #started = 0;
   #applied = 0;
@@ -96,6 +102,7 @@ export class RepositoryDirectory {
       plan: each.row.rclass === 'virtual' ? planOf(each, (key) => held.get(key)) : undefined,
     });
     this.#held = new Map([...held].map(([key, each]) => [key, withPlan(each)]));
+    this.#global = this.#deps.globalRepo ? withPlan(globalOf(rows)) : undefined;
     // What was remembered is of members that may be others by now.
     this.#virtualMemory = new VirtualMemory();
     this.#caches = new Map(rows.flatMap((row) => (row.rclass === 'remote' ? [this.#cache(row)] : [])));
@@ -297,7 +304,7 @@ export class RepositoryDirectory {
   }
 
   #find(key: string): Held | undefined {
-    return this.#held.get(key) ?? this.#caches.get(key);
+    return this.#held.get(key) ?? this.#caches.get(key) ?? (key === GLOBAL_KEY ? this.#global : undefined);
   }
 
   #formatOf({ packageType }: RepositoryRow): Format | undefined {
@@ -390,6 +397,22 @@ export class RepositoryDirectory {
 function membersOf({ config }: RepositoryRow): readonly string[] {
   const members = config['repositories'];
   return Array.isArray(members) ? members.filter((member) => typeof member === 'string') : [];
+}
+
+/** Everything that was deployed or fetched, but for what is deleted. */
+function globalOf(rows: readonly RepositoryRow[]): Omit<Held, 'plan'> {
+  const repositories = rows
+    .filter(({ key, rclass }) => rclass !== 'virtual' && key !== TRASH_KEY)
+    .map(({ key }) => key);
+  const row: RepositoryRow = {
+    id: 0,
+    key: GLOBAL_KEY,
+    rclass: 'virtual',
+    packageType: 'generic',
+    config: { repositories },
+    createdAt: 0,
+  };
+  return { row, leaf: undefined, limits: undefined };
 }
 
 /** Who may neither read nor deploy anything in a repository does not learn that it exists. */

@@ -150,9 +150,38 @@ onEachStorage('explanations of virtual repositories', (world) => {
 
   test('report names that are local and remote to administrators only', async () => {
     const { app } = world();
+    await expectStatus(app.admin.request('GET', '/artifactory/repo/a/x.txt'), 404);
     assert.deepEqual(await getJson(app.admin, `${API}/shadowing/all`), { repository: 'all', asked: [], cached: [] });
     await expectStatus(app.admin.request('GET', `${API}/shadowing/one`), 404);
     await expectStatus(app.admin.request('GET', `${API}/shadowing/all?limit=0`), 400);
     await expectAdminOnly(world(), [['GET', `${API}/shadowing/all`]]);
   });
 });
+
+onEachStorage(
+  'the global repository',
+  (world) => {
+    test('stands for all that its caller may read, takes nothing, and is in no list', async () => {
+      const { app } = world();
+      const make = (key: string, body: object) =>
+        expectStatus(sendJson(app.admin, 'PUT', `/artifactory/api/repositories/${key}`, body), 200);
+      await make('e-one', { rclass: 'local', packageType: 'generic' });
+      await make('e-two', { rclass: 'local', packageType: 'maven' });
+      for (const key of ['e-one', 'e-two']) {
+        await expectStatus(app.admin.request('PUT', `/artifactory/${key}/in/${key}.txt`, { body: key }), 201);
+        assert.equal((await app.admin.request('GET', `/artifactory/repo/in/${key}.txt`)).text, key);
+      }
+      const eve = await createUser(app, 'eve');
+      await grant(app, 'eve-two', ['e-two'], { eve: ['r'] });
+      assert.equal((await eve.request('GET', '/artifactory/repo/in/e-two.txt')).text, 'e-two');
+      await expectStatus(eve.request('GET', '/artifactory/repo/in/e-one.txt'), 404);
+      await expectStatus(app.admin.request('PUT', '/artifactory/repo/x.txt', { body: 'x' }), 405);
+      const listed = (await getJson(app.admin, '/artifactory/api/repositories')) as { key: string }[];
+      assert.equal(
+        listed.some(({ key }) => key === 'repo'),
+        false,
+      );
+    });
+  },
+  { ENTREPOT_REPOSITORIES__GLOBAL_REPO: 'true' },
+);
