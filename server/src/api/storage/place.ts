@@ -34,8 +34,17 @@ export function placeOf(repositories: RepositoryDirectory, request: ApiRequest<u
 export function changedPlaceOf(repositories: RepositoryDirectory, request: ApiRequest<unknown>): Place {
   const key = request.params['repo'] ?? '';
   const place = placeIn(repositories, request, key);
+  // Through a virtual repository that is changed which is deployed to through it.
+  if (place.repo.rclass === 'virtual' && place.repo.deploysTo !== undefined) {
+    return { ...place, repo: repositories.target(place.repo, request.caller.principal) };
+  }
+  if (place.repo.rclass === 'virtual') throw noLocal(key);
   if (place.repo.rclass !== 'remote' || !repositories.cacheKeyOf(key)) return place;
-  throw new AppError('invalid', `Repository '${clip(key)}' is not a local repository`);
+  throw noLocal(key);
+}
+
+function noLocal(key: string): AppError {
+  return new AppError('invalid', `Repository '${clip(key)}' is not a local repository`);
 }
 
 function placeIn(repositories: RepositoryDirectory, request: ApiRequest<unknown>, key: string): Place {
@@ -44,7 +53,7 @@ function placeIn(repositories: RepositoryDirectory, request: ApiRequest<unknown>
   if (!repo) {
     if (!caller.authenticated) throw new AppError('unauthenticated', 'Authentication is required');
     if (repositories.describe(key, caller.principal)) {
-      throw new AppError('invalid', `Repository '${clip(key)}' is not a local repository`);
+      throw noLocal(key);
     }
     throw new AppError('not_found', `There is no repository "${clip(key)}", or you may not use it.`);
   }

@@ -59,9 +59,10 @@ function escapeXml(text: string): string {
 
 export async function statsReply(deps: ViewDeps, place: Place): Promise<Reply> {
   const { repo, path, downloadUri } = place;
-  if (!(await repo.get(path))) await requireFolder(place);
+  const asset = await repo.get(path);
+  if (!asset) await requireFolder(place);
   await deps.downloads.flush();
-  const nodeId = await nodeIdOf(deps, place);
+  const nodeId = asset?.nodeId ?? (await nodeIdOf(deps, place));
   const found = await deps.database.read((db) => getStatistic(db, nodeId ?? -1));
   return typed('storage.StatsInfo', {
     uri: downloadUri,

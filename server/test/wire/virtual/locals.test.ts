@@ -1,6 +1,7 @@
 /** Virtual repositories over local ones: what is served, from where, and what is put where. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
 import { ImageClient, makeImage, sha256, TYPES } from '../../support/oci.ts';
 import type { Answer, Caller, TestApp } from '../../support/test-app.ts';
 import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } from '../api/api-world.ts';
@@ -86,6 +87,41 @@ onEachStorage(
       assert.equal((await get(app.admin, 'g1/held-by-one.txt')).text, 'one');
       await expectStatus(app.admin.request('DELETE', `${FILES}/g-into/new.txt`), 204);
       assert.equal((await get(app.admin, 'g2/new.txt')).status, 404);
+    });
+
+    test('tell the properties and downloads of who has a file, and change those of where they deploy', async () => {
+      const { app } = world();
+      const STORAGE = '/artifactory/api/storage';
+      await put(app, 'g2/props.txt;colour=red', 'p');
+      const read = async (key: string) =>
+        (await getJson(app.admin, `${STORAGE}/${key}/props.txt?properties`)) as { properties: object };
+      assert.deepEqual((await read('g-all')).properties, { colour: ['red'] });
+      await expectStatus(app.admin.request('PUT', `${STORAGE}/g-into/props.txt?properties=size=big`), 204);
+      assert.deepEqual((await read('g2')).properties, { colour: ['red'], size: ['big'] });
+      await expectStatus(app.admin.request('PUT', `${STORAGE}/g-all/props.txt?properties=size=small`), 400);
+      assert.equal((await get(app.admin, 'g-all/props.txt')).text, 'p');
+      await eventually(async () => {
+        const stats = (await getJson(app.admin, `${STORAGE}/g-all/props.txt?stats`)) as { downloadCount: number };
+        assert.equal(stats.downloadCount, 1);
+      });
+    });
+
+    test('take tokens for what was asked of them, and for nothing else', async () => {
+      const { app } = world();
+      for (const key of ['k1', 'k2']) await local(app, key, { packageType: 'docker' });
+      await virtual(app, 'k-all', ['k1', 'k2'], { packageType: 'docker', defaultDeploymentRepo: 'k1' });
+      const image = makeImage();
+      for (const name of ['app', 'other']) await new ImageClient(app.admin, `/v2/k2/${name}`).push('1', image);
+      const scope = encodeURIComponent('repository:k-all/app:pull,push');
+      const { token } = (await getJson(app.admin, `/v2/token?scope=${scope}`)) as { token: string };
+      const headers = { authorization: `Bearer ${token}` };
+      const status = async (method: string, path: string) =>
+        (await app.anonymous.request(method, `/v2/${path}`, { headers })).status;
+      assert.equal(await status('GET', 'k-all/app/manifests/1'), 200);
+      assert.equal(await status('POST', 'k-all/app/blobs/uploads/'), 202);
+      assert.equal(await status('GET', 'k-all/other/manifests/1'), 401);
+      assert.equal(await status('GET', 'k2/app/manifests/1'), 401);
+      assert.equal(await status('POST', 'k1/app/blobs/uploads/'), 401);
     });
 
     test('keep to their own patterns and to those of members and of nested ones', async () => {
