@@ -76,12 +76,13 @@ export class RepositoryDirectory {
   #caches = new Map<string, Held>();
   /** Stands for all others; found by its key, but in no list. */
   #global: Held | undefined;
-  #virtualMemory = new VirtualMemory();
+  #virtualMemory: VirtualMemory;
   #started = 0;
   #applied = 0;
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
+    this.#virtualMemory = new VirtualMemory(deps.database);
   }
 
   /** Reads the repositories again; called at start and whenever one was created, changed or deleted. */
@@ -104,7 +105,7 @@ export class RepositoryDirectory {
     this.#held = new Map([...held].map(([key, each]) => [key, withPlan(each)]));
     this.#global = this.#deps.globalRepo ? withPlan(globalOf(rows)) : undefined;
     // What was remembered is of members that may be others by now.
-    this.#virtualMemory = new VirtualMemory();
+    this.#virtualMemory = new VirtualMemory(this.#deps.database);
     this.#caches = new Map(rows.flatMap((row) => (row.rclass === 'remote' ? [this.#cache(row)] : [])));
   }
 

@@ -6,12 +6,14 @@ import type { Lru } from '../../lib/lru.ts';
 import { Attempts, type BoundMember, type BoundMembers, unlessRefused } from './bound.ts';
 import type { GuardedNames } from './guard.ts';
 import type { Plan, Tier } from './plan.ts';
+import type { ShadowedDocuments } from './shadowed-documents.ts';
 
 export interface DocumentsDeps {
   readonly plan: Plan;
   readonly members: BoundMembers;
   readonly format: Format | undefined;
   readonly names: GuardedNames;
+  readonly shadowed: ShadowedDocuments;
   /** Merged documents by what they were merged of: the same for everybody for whom that is the same. */
   readonly merged: Lru<string, Promise<OpaqueDoc>>;
 }
@@ -33,7 +35,7 @@ export async function mergedDocument(
   const packageName = definition.package(name);
   let parts: Part[] = [];
   for (const tier of deps.plan.tiers) {
-    parts = [...parts, ...(await partsOf(deps, tier, { kind, name, packageName, attempts }))];
+    parts = [...parts, ...(await partsOf(deps, tier, { kind, name, definition, packageName, attempts }))];
     // A package that a member with priority has is not looked for elsewhere.
     if (tier.priority && parts.length > 0 && packageName !== undefined) break;
   }
@@ -53,12 +55,13 @@ export async function mergedDocument(
 interface Asked {
   readonly kind: string;
   readonly name: string;
+  readonly definition: DocumentKind<OpaqueDoc>;
   readonly packageName: string | undefined;
   readonly attempts: Attempts;
 }
 
-async function partsOf({ members, names }: DocumentsDeps, tier: Tier, asked: Asked): Promise<Part[]> {
-  const { kind, name, packageName, attempts } = asked;
+async function partsOf({ members, names, format, shadowed }: DocumentsDeps, tier: Tier, asked: Asked): Promise<Part[]> {
+  const { kind, name, definition, packageName, attempts } = asked;
   const fetch = async (bound: BoundMember): Promise<Part[]> => {
     const { member, repo } = bound;
     if (!(await names.allows(member, packageName))) return [];
@@ -67,6 +70,10 @@ async function partsOf({ members, names }: DocumentsDeps, tier: Tier, asked: Ask
     if (member.leaf.rclass === 'remote') {
       await names.noteAsked(member, packageName);
       held = await attempts.remote(bound, work);
+      // What is about one package was judged above.
+      if (held && packageName === undefined) {
+        held = await shadowed.cut(member, { format, definition, what: `${kind}\n${name}` }, held);
+      }
     } else held = await unlessRefused(work);
     return held ? [{ key: member.key, held }] : [];
   };

@@ -13,6 +13,7 @@ import { GuardedNames, type ShadowingNotes } from './guard.ts';
 import { MergedListings } from './listings.ts';
 import type { Member, Plan } from './plan.ts';
 import { Resolver } from './resolve.ts';
+import { ShadowedDocuments } from './shadowed-documents.ts';
 
 /** What the virtual repositories of a server share. */
 export interface VirtualDeps {
@@ -24,6 +25,11 @@ export interface VirtualDeps {
 export class VirtualMemory {
   readonly affinity = new Lru<string, Member>({ maxEntries: 10_000 });
   readonly merged = new Lru<string, Promise<OpaqueDoc>>({ maxEntries: 64 });
+  readonly shadowed: ShadowedDocuments;
+
+  constructor(database: Database) {
+    this.shadowed = new ShadowedDocuments(database);
+  }
 }
 
 export interface VirtualBinding {
@@ -59,7 +65,7 @@ export function explainVirtual(
 export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Repository {
   const { plan, format, memory } = binding;
   const { members, names, resolver } = partsOf(deps, binding);
-  const { merged } = memory;
+  const { merged, shadowed } = memory;
   const listings = new MergedListings({ plan, members, format, names, resolver });
   const deployment = () => plan.deployment && members.get(plan.deployment)?.repo;
   const target = () => {
@@ -103,7 +109,11 @@ export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Reposit
       if (!found) 'path' in wanted ? requireFile(wanted.path) : requireFolder(wanted.package as RepoPath);
       return found;
     },
-    document: (kind, name) => mergedDocument({ plan, members, format, names, merged }, kind, name),
+    async document(kind, name) {
+      const held = await mergedDocument({ plan, members, format, names, merged, shadowed }, kind, name);
+      if (!held) requireFolder((format?.documents?.[kind]?.package(name) ?? '') as RepoPath);
+      return held;
+    },
     async get(path) {
       const found = await resolver.held({ path });
       if (!found) requireFile(path);
