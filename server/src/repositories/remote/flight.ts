@@ -106,7 +106,9 @@ export class Flight {
       await this.#arrive(announcement);
     } catch (error) {
       const trouble = this.#errand.troubleOf(error);
-      const told = trouble instanceof AppError ? lease.fail(renderOutcome(trouble)) : lease.release();
+      // What was only passed on is no failure for those who come later: they ask themselves.
+      const isOutcome = trouble instanceof AppError && trouble.detail['abandoned'] !== true;
+      const told = isOutcome ? lease.fail(renderOutcome(trouble)) : lease.release();
       await told.catch(() => undefined);
       throw trouble;
     }
