@@ -10,6 +10,7 @@ export const measureNames = [
   'folders',
   'search',
   'virtual',
+  'remote',
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 

@@ -11,6 +11,7 @@ import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
 import { measurePull } from './measures/pull.ts';
 import { measurePush } from './measures/push.ts';
+import { measureRemote } from './measures/remote.ts';
 import { measureSearch } from './measures/search.ts';
 import { measureVirtual } from './measures/virtual.ts';
 import { type MeasureName, type Options, parseOptions } from './options.ts';
@@ -32,6 +33,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   folders: measureFolders,
   search: measureSearch,
   virtual: measureVirtual,
+  remote: measureRemote,
 };
 
 await main(parseOptions(process.env));
