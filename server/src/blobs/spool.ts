@@ -97,7 +97,10 @@ export class Spool {
     if (this.#state === 'memory' && this.#size > this.#options.memoryBytes) this.#state = 'file';
     if (this.#state === 'file') this.#startWriting();
     this.#changed();
-    if (this.#state === 'passing') this.#trim();
+    if (this.#state === 'passing') {
+      if (this.#readers.size === 0 && this.#handedOut > 0) throw nobodyLeft();
+      this.#trim();
+    }
     return this.#isFull() ? this.#drained() : undefined;
   }
 
@@ -248,6 +251,7 @@ export class Spool {
     while (this.#waiting[0] && this.#base + this.#waiting[0].length <= least && this.#isFull()) {
       this.#base += this.#waiting[0].length;
       this.#waiting.shift();
+      this.#changed();
     }
   }
 
@@ -262,7 +266,7 @@ export class Spool {
       if (this.#state === 'passing') {
         this.#trim();
         if (!this.#isFull()) return;
-        if (this.#readers.size === 0 && (this.#handedOut > 0 || performance.now() > giveUpAt)) throw nobodyLeft();
+        if (this.#readers.size === 0 && performance.now() > giveUpAt) throw nobodyLeft();
       }
       await (this.#readers.size > 0 ? change : Promise.race([change, delay(POLL_MS, undefined, { ref: false })]));
     }

@@ -65,6 +65,31 @@ export function testBlobDriver(contract: DriverContract): void {
       });
     }
 
+    test('has files that are read while they are written and become objects', async (driver) => {
+      const bytes = patternOf(12 * MIB, 5);
+      const file = await driver.spool();
+      await file.handle.writev([bytes.subarray(0, 5 * MIB), bytes.subarray(5 * MIB)], 0);
+      const early = Buffer.alloc(1000);
+      await file.handle.read(early, 0, 1000, 5 * MIB);
+      assert.equal(digestOf(early), digestOf(bytes.subarray(5 * MIB, 5 * MIB + 1000)));
+      const key = await commit(await file.toStage(bytes.length), bytes);
+      assert.equal(digestOf(await collect(await driver.open(key))), digestOf(bytes));
+      // Who still reads goes on, whatever the file is called by now.
+      await file.remove();
+      await file.handle.read(early, 0, 1000, 0);
+      assert.equal(digestOf(early), digestOf(bytes.subarray(0, 1000)));
+      await file.handle.close();
+      await driver.remove(key);
+    });
+
+    test('keeps nothing of a file that is removed', async (driver) => {
+      const file = await driver.spool();
+      await file.handle.writev([patternOf(MIB, 1)], 0);
+      await file.remove();
+      await file.handle.close();
+      assert.deepEqual(await stagesOf(driver), []);
+    });
+
     test('takes chunks of any size, empty ones too', async (driver) => {
       const bytes = patternOf(6 * MIB, 3);
       const stage = await driver.stage();
