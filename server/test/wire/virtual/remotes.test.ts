@@ -53,7 +53,12 @@ onEachRemoteStorage('virtual repositories over remote ones', (world) => {
     assert.equal(asked('/o-one/own.txt'), 0);
     // What the second holds comes before the upstream of the first.
     assert.equal((await get('o-two/x.txt')).text, 'from o-two');
-    await eventually(async () => assert.equal((await get('o-two-cache/x.txt')).text, 'from o-two'));
+    // It is held, and known to be fresh, as soon as the upstream is asked no more.
+    await eventually(async () => {
+      const before = asked('/o-two/x.txt');
+      assert.equal((await get('o-two/x.txt')).text, 'from o-two');
+      assert.equal(asked('/o-two/x.txt'), before);
+    });
     assert.equal((await get('o-all/x.txt')).text, 'from o-two');
     assert.equal(asked('/o-one/x.txt'), 0);
     assert.equal((await get('o-all/two.txt')).text, 'only two');
