@@ -340,21 +340,22 @@ export class RepositoryDirectory {
       plan,
       format: this.#formatOf(row),
       memory: this.#virtualMemory,
-      bind: this.#memberBinder(row, principal, narrow),
+      bind: this.#memberBinder(row, principal, narrow, !relayed || plan.asksForServers),
       relayed,
       anonymous: principal.kind === 'anonymous',
     };
   }
 
   /** Binds members of a virtual repository to the caller. */
-  #memberBinder(virtual: RepositoryRow, principal: Principal, narrow: Narrowing | undefined): BindMember {
+  #memberBinder(virtual: RepositoryRow, principal: Principal, narrow: Narrowing | undefined, asks = true): BindMember {
     // A token names the repository that its holder asked for, and covers the members through it.
     const narrowed = narrow && ((access: Access) => narrow(access, virtual.key));
     return (member) => {
-      const held = this.#find(member.key);
+      // Where no upstream may be asked, what is held of it stands in its place.
+      const held = this.#find((asks ? undefined : this.cacheKeyOf(member.key)) ?? member.key);
       const access = held && this.#accessTo(held, principal, narrowed, member.passage);
-      if (!access) return undefined;
-      return { member, access, repo: authorise(member.leaf, access, this.#formatOf(held.row)?.documents) };
+      if (!access || !held.leaf) return undefined;
+      return { member, access, repo: authorise(held.leaf, access, this.#formatOf(held.row)?.documents) };
     };
   }
 

@@ -70,6 +70,8 @@ export class MergedListings {
     const attempts = new Attempts();
     const read = async (bound: BoundMember, next: Page) => {
       const found = await this.#asked(bound, attempts, () => bound.repo.packages(next));
+      // A name that is local is listed for that; only what is kept from others by its owner's name has to be left out.
+      if (!this.#deps.format?.territory) return stretchOf(found, found, next.limit);
       const kept: string[] = [];
       for (const name of found) if (await this.#deps.names.allows(bound.member, name)) kept.push(name);
       return stretchOf(found, kept, next.limit);

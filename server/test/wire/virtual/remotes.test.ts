@@ -135,6 +135,27 @@ onEachRemoteStorage('virtual repositories over remote ones', (world) => {
     assert.equal((await get('r-all/x.txt', originated)).text, 'x');
   });
 
+  test('list what upstreams have with what is local, but not for another server', async () => {
+    const { app } = world();
+    const docker = { packageType: 'docker' };
+    await local('l-local', docker);
+    await remote('l-far', docker);
+    await virtual('l-all', ['l-far', 'l-local'], docker);
+    await new ImageClient(app.admin, '/v2/l-local/team/own').push('mine', makeImage());
+    const names = { name: 'team/far', tags: ['a', 'b', 'c'] };
+    const json = { 'Content-Type': 'application/json' };
+    world().upstream.serve('/l-far/v2/team/far/tags/list', JSON.stringify(names), json);
+    publish('l-far', 'team/far', 'b');
+    assert.equal((await world().get('/v2/l-all/team/far/manifests/b')).status, 200);
+    const tags = async (headers = {}) =>
+      ((await world().get('/v2/l-all/team/far/tags/list', headers)).json() as { tags: string[] }).tags;
+    await eventually(async () => assert.deepEqual(await tags({ 'x-artifactory-originated': 'true' }), ['b']));
+    assert.equal(asked('/l-far/v2/team/far/tags/list'), 0);
+    assert.deepEqual(await tags(), ['a', 'b', 'c']);
+    assert.deepEqual(((await world().get('/v2/l-all/team/own/tags/list')).json() as { tags: string[] }).tags, ['mine']);
+    assert.equal(asked('/l-far/v2/team/own/tags/list'), 0);
+  });
+
   test('keep upstreams from answering for images that are local, and say so', async () => {
     const { app, upstream } = world();
     const docker = { packageType: 'docker' };
