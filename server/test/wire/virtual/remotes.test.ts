@@ -273,6 +273,30 @@ onEachRemoteStorage('virtual repositories over remote ones', (world) => {
     assert.equal((await get('y-all/y.txt')).text, 'second');
   });
 
+  test('ask no upstream where a local member fails', async () => {
+    const { app } = world();
+    const docker = { packageType: 'docker' };
+    await local('z-local', docker);
+    await remote('z-far', docker);
+    await virtual('z-all', ['z-far', 'z-local'], { ...docker, localNameShadowing: 'off' });
+    const own = makeImage();
+    await new ImageClient(app.admin, '/v2/z-local/app').push('1', own);
+    publish('z-far', 'app', '1');
+    const pull = () => app.admin.request('GET', '/v2/z-all/app/manifests/1');
+    const database = await app.openDatabase();
+    const rename = (from: string, to: string) => database.kysely.schema.alterTable(from).renameTo(to).execute();
+    try {
+      await rename('package_version', 'package_version_away');
+      const failed = await pull();
+      assert.ok(failed.status >= 500, failed.text);
+    } finally {
+      await rename('package_version_away', 'package_version');
+      await database.close();
+    }
+    assert.equal(asked('/z-far/v2/app/manifests/1'), 0);
+    assert.deepEqual((await pull()).bytes, own.bytes);
+  });
+
   test('pass over members that the caller may not have filled', async () => {
     const { app, upstream } = world();
     await remote('u-one');
