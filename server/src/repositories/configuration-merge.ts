@@ -33,9 +33,21 @@ export function mergeSections(
       const path = [name, ...(issue?.path.map(String) ?? [])].join('.');
       throw new AppError('invalid', `The field "${clip(path)}" is not acceptable: ${problem}.`);
     }
-    sections[name] = seal(secrets, checked.data, current, name);
+    const sealed = seal(secrets, checked.data, current, name);
+    sections[name] = name === 'proxies' ? withoutMovedPasswords(sealed, current) : sealed;
   }
   return { sections, changes: countChanges(before, sections) };
+}
+
+/** A password that was entered for one proxy is not sent to another host or port. */
+function withoutMovedPasswords(after: unknown, before: unknown): unknown {
+  if (!isMap(after) || !isMap(before)) return after;
+  const kept = (proxy: unknown, was: unknown) => {
+    if (!isMap(proxy) || !isMap(was) || proxy['password'] !== was['password']) return proxy;
+    const isSame = proxy['host'] === was['host'] && proxy['port'] === was['port'];
+    return isSame || !isSealed(proxy['password']) ? proxy : { ...proxy, password: '' };
+  };
+  return Object.fromEntries(Object.entries(after).map(([key, proxy]) => [key, kept(proxy, before[key])]));
 }
 
 function merge(current: unknown, patch: unknown): unknown {

@@ -91,6 +91,19 @@ describe('the endpoint of a remote repository', () => {
     }
   });
 
+  test('has no password of a proxy that is another by now', () => {
+    const before = mergeSections(secrets, {}, { proxies: PROXIES }).sections;
+    const passwordAfter = (change: Settings) => {
+      const { sections } = mergeSections(secrets, before, { proxies: { outer: change } });
+      const configuration = { document: { revision: 2, sections } };
+      return revealed(endpointOf(row({ url: 'https://files.example' }), { ...deps(), configuration }).proxy?.password);
+    };
+    assert.equal(passwordAfter({ username: 'q' }), 'hidden');
+    assert.equal(passwordAfter({ host: 'elsewhere.example' }), '');
+    assert.equal(passwordAfter({ port: 3129, password: '********' }), '');
+    assert.equal(passwordAfter({ host: 'elsewhere.example', password: 'new' }), 'new');
+  });
+
   test('has no secret that was entered for another host', () => {
     const customHttpHeaders = [
       { name: 'X-Token', value: 'canary', sensitive: true },

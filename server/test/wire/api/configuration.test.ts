@@ -93,7 +93,7 @@ mailServer: {enabled: true, host: mail.example, port: 25, password: canary-mail}
       retentionPeriodDays: 3,
     });
     assert.ok(!JSON.stringify(app.core.configuration.document).includes('canary'), 'secrets are sealed');
-    await expectStatus(patch(app.admin, 'proxies: {corporate: {port: 8080, password: "********"}}'), 200);
+    await expectStatus(patch(app.admin, 'proxies: {corporate: {username: bob, password: "********"}}'), 200);
     const { proxies } = app.core.configuration.document.sections as { proxies: { corporate: { password: object } } };
     assert.ok('sealed' in proxies.corporate.password, 'a mask keeps the secret');
     assert.match((await expectStatus(patch(app.admin, 'proxies: {corporate: ~}'), 200)).text, /^\d+ changes/);
