@@ -17,8 +17,17 @@ export interface OpaqueDoc {
 export interface DocumentSource {
   /** All versions of a package, in the order of their creation. */
   versions(packageName: string): AsyncIterable<PackageVersion>;
+  /** What happened since the row with the number `since`, the greatest that was read: for building on `previous`. */
+  changes(packageName: string, since: number): VersionChanges;
   /** Names of the packages, byte by byte. */
   packages(): AsyncIterable<string>;
+}
+
+/** What happened to the versions of a package since they were read. */
+export interface VersionChanges {
+  readonly written: AsyncIterable<PackageVersion & { readonly revision: number }>;
+  /** Names of those that are still there; undefined when none is gone. Asked after `written` is read to its end. */
+  remaining(known: number): Promise<ReadonlySet<string> | undefined>;
 }
 
 export interface DocumentKind<Doc> {
@@ -35,7 +44,7 @@ export interface DocumentKind<Doc> {
   /** In the order of resolution: the first to name a version has it. */
   merge(docs: readonly Doc[]): Doc;
   /** As a client gets it; `base` is the address of the repository it asked, without a slash at its end. */
-  render(doc: Doc, to: { readonly base: string; readonly path: RepoPath }): RenderedBody;
+  render(doc: Doc, to: { readonly base: string; readonly path: RepoPath }): RenderedBody | Promise<RenderedBody>;
   /** Only what lies at paths that are accepted; undefined when nothing is left. */
   filter(doc: Doc, accepts: (path: RepoPath) => boolean): Doc | undefined;
 }

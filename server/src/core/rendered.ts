@@ -24,7 +24,7 @@ export class RenderedDocuments {
   async of<Doc = OpaqueDoc>(
     held: HeldDocument,
     variant: string,
-    render: (doc: Doc) => RenderedBody,
+    render: (doc: Doc) => RenderedBody | Promise<RenderedBody>,
   ): Promise<Rendered> {
     const key = held.revision === undefined ? undefined : `${held.revision}\n${variant}`;
     const kept = key === undefined ? undefined : this.#kept.get(key);
@@ -33,7 +33,7 @@ export class RenderedDocuments {
       this.#kept.set(key, kept);
       return kept;
     }
-    const rendered = new Rendered(render((await held.read()) as unknown as Doc));
+    const rendered = new Rendered(await render((await held.read()) as unknown as Doc));
     if (key !== undefined) this.#keep(key, rendered);
     return rendered;
   }

@@ -232,6 +232,8 @@ export interface Tree {
    * them. Needs the right to deploy.
    */
   describe(path: RepoPath, metadata: unknown, properties?: Properties): Promise<void>;
+  /** The release of this name in a package. */
+  version(packageName: string, version: string): Promise<PackageVersion | undefined>;
   /** Removes a file, or a folder with all it holds; false if there was none. */
   delete(path: RepoPath): Promise<boolean>;
   /** Notes what belongs beside a lead file but is not here yet: where bytes with these digests are put when they come. */

@@ -11,6 +11,7 @@ import { up as treeOperations } from './migrations/0006-tree-operations.ts';
 import { up as documents } from './migrations/0007-documents.ts';
 import { up as remotes } from './migrations/0008-remotes.ts';
 import { up as virtuals } from './migrations/0009-virtuals.ts';
+import { up as versionRevisions } from './migrations/0010-version-revisions.ts';
 import type { Schema } from './schema.ts';
 
 export interface Migration {
@@ -29,6 +30,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0007-documents', up: documents },
   { name: '0008-remotes', up: remotes },
   { name: '0009-virtuals', up: virtuals },
+  { name: '0010-version-revisions', up: versionRevisions },
 ];
 
 /** Applies what is missing and returns the names applied. A database newer than this program is refused. */

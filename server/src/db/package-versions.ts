@@ -73,6 +73,43 @@ export async function listVersionsWith(
   return (await query.execute()).map((row) => packageVersion(name, row));
 }
 
+/** The version of this name. */
+export async function getVersion(
+  db: Db,
+  repoId: number,
+  name: string,
+  version: string,
+): Promise<PackageVersion | undefined> {
+  const row = await versions(db, repoId, name).where('package_version.version', '=', version).executeTakeFirst();
+  return row && packageVersion(name, row);
+}
+
+/** Versions whose rows were written after the number, in the order of writing. */
+export async function listVersionsSince(
+  db: Db,
+  repoId: number,
+  name: string,
+  page: { readonly after: number; readonly limit: number },
+): Promise<(PackageVersion & { readonly revision: number })[]> {
+  const rows = await versions(db, repoId, name)
+    .select('package_version.revision')
+    .where('package_version.revision', '>', page.after)
+    .orderBy('package_version.revision')
+    .limit(page.limit)
+    .execute();
+  return rows.map((row) => ({ ...packageVersion(name, row), revision: row.revision }));
+}
+
+export async function countVersions(db: Db, repoId: number, name: string): Promise<number> {
+  const row = await db
+    .selectFrom('package_version')
+    .select(({ fn }) => fn.countAll().as('count'))
+    .where('repo_id', '=', repoId)
+    .where('name', '=', name)
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
 /** All versions of a package, in the order of their nodes. */
 export async function listVersions(
   db: Db,

@@ -99,6 +99,8 @@ export interface PackageVersionTable {
   version: string;
   metadata: string;
   created_at: number;
+  /** The revision of its package with which the row was last written; triggers keep it. */
+  revision: Generated<number>;
 }
 
 /** Bytes at rest. A row exists only when the bytes are durable; a node may name only existing rows. */

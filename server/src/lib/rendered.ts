@@ -8,6 +8,8 @@ const compress = promisify(gzip);
 export interface RenderedBody {
   readonly bytes: Buffer;
   readonly mediaType: string;
+  /** The SHA-1 of the bytes in hex, where it was computed while they were made. */
+  readonly etag?: string;
 }
 
 /** A rendered document. The tag names its bytes. */
@@ -17,10 +19,10 @@ export class Rendered {
   readonly etag: string;
   #compressed: Promise<Buffer> | undefined;
 
-  constructor({ bytes, mediaType }: RenderedBody) {
+  constructor({ bytes, mediaType, etag }: RenderedBody) {
     this.bytes = bytes;
     this.mediaType = mediaType;
-    this.etag = createHash('sha1').update(bytes).digest('hex');
+    this.etag = etag ?? createHash('sha1').update(bytes).digest('hex');
   }
 
   /** The bytes for clients that take gzip, compressed at the first of them. */

@@ -1,10 +1,18 @@
 /** Documents of a repository as its rows make them, kept until a version changes. */
-import type { HeldDocument, OpaqueDoc } from '../core/document.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { DocumentKind, HeldDocument, OpaqueDoc, VersionChanges } from '../core/document.ts';
+import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import type { PackageVersion } from '../core/repository.ts';
 import type { Database } from '../db/database.ts';
 import { getPackageRevision } from '../db/package-revisions.ts';
-import { listPackages, listVersions } from '../db/package-versions.ts';
+import {
+  countVersions,
+  listPackages,
+  listVersionNames,
+  listVersions,
+  listVersionsSince,
+} from '../db/package-versions.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
 import { Lru } from '../lib/lru.ts';
 import { singleflight } from '../lib/singleflight.ts';
@@ -15,18 +23,26 @@ export interface DocumentDeps {
 }
 
 const KEPT = 64;
-const PAGE = 500;
+const KEPT_STATES = 20_000;
+const PAGE = 200;
+const NAMES_PAGE = 1000;
 
-interface Built {
+/** What is remembered of a document much longer than the document: rendered, it is kept elsewhere. */
+interface State {
   readonly revision: number;
-  readonly doc: OpaqueDoc | undefined;
+  readonly exists: boolean;
   readonly at: Date;
+}
+
+interface Built extends State {
+  readonly doc: OpaqueDoc | undefined;
 }
 
 export class LocalDocuments {
   readonly #deps: DocumentDeps;
   readonly #row: RepositoryRow;
   readonly #built = new Lru<string, Built>({ maxEntries: KEPT });
+  readonly #states = new Lru<string, State>({ maxEntries: KEPT_STATES });
   readonly #building = singleflight<Built>();
 
   constructor(deps: DocumentDeps, row: RepositoryRow) {
@@ -44,20 +60,35 @@ export class LocalDocuments {
     const key = `${kind}\n${name}`;
     const revision = await database.read((db) => getPackageRevision(db, id, packageName));
     if (revision === 0 && packageName !== undefined) return undefined;
+    const build = () => this.#build(definition, name, { key, revision });
+    const known = this.#states.get(key);
+    const state = known?.revision === revision ? known : await build();
+    if (!state.exists) return undefined;
+    return {
+      revision: `${id}.${revision}`,
+      modifiedAt: state.at,
+      partial: false,
+      read: async () => {
+        const { doc } = await build();
+        if (doc === undefined) throw new AppError('not_found', 'This was removed a moment ago.');
+        return doc;
+      },
+    };
+  }
+
+  /** What was built of this revision, or is built of it now. */
+  async #build(definition: DocumentKind<OpaqueDoc>, name: string, at: { key: string; revision: number }) {
+    const { key, revision } = at;
     const kept = this.#built.get(key);
-    const built =
-      kept?.revision === revision
-        ? kept
-        : await this.#building(`${key}\n${revision}`, async () => {
-            // Rows may be newer than the number by now; then the next reading finds another number and builds again.
-            const doc = await definition.build(this.#source(), name, kept?.doc);
-            const fresh: Built = { revision, doc, at: new Date() };
-            this.#built.set(key, fresh);
-            return fresh;
-          });
-    const { doc, at } = built;
-    if (doc === undefined) return undefined;
-    return { revision: `${id}.${revision}`, modifiedAt: at, partial: false, read: async () => doc };
+    if (kept?.revision === revision) return kept;
+    return this.#building(`${key}\n${revision}`, async () => {
+      // Rows may be newer than the number by now; then the next reading finds another number and builds again.
+      const doc = await definition.build(this.#source(), name, this.#built.get(key)?.doc);
+      const fresh: Built = { revision, exists: doc !== undefined, doc, at: new Date() };
+      this.#built.set(key, fresh);
+      this.#states.set(key, { revision, exists: fresh.exists, at: fresh.at });
+      return fresh;
+    });
   }
 
   #source() {
@@ -73,6 +104,36 @@ export class LocalDocuments {
           if (page.length < PAGE) return;
           after = page.at(-1)?.sequence;
         }
+      },
+      changes(packageName: string, since: number): VersionChanges {
+        return {
+          written: (async function* () {
+            for (let after = since; ; ) {
+              const from = after;
+              const page = await database.read((db) =>
+                listVersionsSince(db, id, packageName, { after: from, limit: PAGE }),
+              );
+              yield* page;
+              if (page.length < PAGE) return;
+              after = page.at(-1)?.revision ?? after;
+              await turn();
+            }
+          })(),
+          async remaining(known) {
+            if ((await database.read((db) => countVersions(db, id, packageName))) === known) return undefined;
+            const names = new Set<string>();
+            for (let after = ''; ; ) {
+              const from = after;
+              const page = await database.read((db) =>
+                listVersionNames(db, id, packageName, { after: from, limit: NAMES_PAGE }),
+              );
+              for (const { version } of page) names.add(version);
+              if (page.length < NAMES_PAGE) return names;
+              after = page.at(-1)?.version ?? after;
+              await turn();
+            }
+          },
+        };
       },
       async *packages(): AsyncIterable<string> {
         for (let after: string | undefined; ; ) {

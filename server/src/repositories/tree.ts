@@ -34,6 +34,7 @@ import {
 } from '../db/nodes.ts';
 import {
   deleteVersionsOf,
+  getVersion,
   listVersionsOf,
   listVersionsWith,
   renameVersion,
@@ -178,6 +179,11 @@ export class TransactionTree implements Tree {
     const set = Object.fromEntries(Object.entries(properties).filter(([, values]) => values.length > 0));
     await changeProperties(tx, node.id, { set, remove });
     this.#note('properties.changed', path);
+  }
+
+  async version(packageName: string, version: string): Promise<PackageVersion | undefined> {
+    const found = await getVersion(this.#deps.tx, this.#deps.repoId, packageName, version);
+    return found && !this.#isHidden(found.path) ? found : undefined;
   }
 
   async delete(path: RepoPath): Promise<boolean> {
