@@ -1,6 +1,7 @@
 /** The composition root: with the state and the background work, the only file that knows every concrete class. */
 import { Api } from './api/index.ts';
 import { bootstrapAdmin } from './auth/accounts.ts';
+import { approvedSignIn, ownAccount } from './auth/own-account.ts';
 import { startBackground } from './background.ts';
 import { relocateFileOf } from './builds/relocate-file.ts';
 import { lockData } from './cli/server-lock.ts';
@@ -143,6 +144,8 @@ async function startUnlocked(config: Config, log: Log, outside: Outside): Promis
           }
           return core.tokens.issueRegistry({ ...authentication, ...options });
         },
+        accountOf: (authentication) => ownAccount(core.accounts, authentication),
+        approvedSignIn: (code) => approvedSignIn(core.accounts, code),
       }),
       api,
       new ContentPlane({ ...core, archives: config.archives }),

@@ -33,6 +33,8 @@ export interface Mount {
     /** The one that is meant by clients that know no such parameter. */
     readonly unnamed: string;
   };
+  /** Routes of this mount; those of the format without it. */
+  readonly routes?: readonly Route[];
   /** Routes of this mount that name no repository; those of the format without it. */
   readonly serviceRoutes?: readonly Route<ServiceContext>[];
 }
@@ -52,6 +54,8 @@ export interface Incoming {
   readonly content: Content;
   readonly checksums: Checksums;
   readonly settings: Repository['settings'];
+  /** What whoever put it says of it. */
+  readonly properties?: Properties;
 }
 
 /** What a format read from the bytes of a file. */

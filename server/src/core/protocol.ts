@@ -15,6 +15,8 @@ export interface ProtocolRequest {
   readonly headers: IncomingHttpHeaders;
   /** Reading it tells a client that waits for `100 Continue` to go on. */
   readonly body: Readable;
+  /** The body as it was sent, for routes that take it compressed. */
+  readonly encodedBody: Readable;
   readonly signal: AbortSignal;
 }
 
@@ -81,6 +83,31 @@ export interface IssuedToken {
   readonly issuedAt: Date;
 }
 
+/** The caller's account, as protocols that have accounts of their own show it. */
+export interface OwnAccount {
+  readonly name: string;
+  facts(): Promise<AccountFacts>;
+  /** A token with all the caller's rights, in its short form; it lives no longer than the one the caller came with. */
+  createToken(description: string): Promise<{ readonly id: string; readonly token: string }>;
+  tokens(): Promise<readonly OwnToken[]>;
+  /** By its id or by what it is; `not_found` when it is no token of the caller's. */
+  revokeToken(token: string): Promise<void>;
+  /** Lets the client that shows this code sign in as the caller, once and soon. */
+  approveSignIn(code: string): Promise<void>;
+}
+
+export interface AccountFacts {
+  readonly email: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+export interface OwnToken {
+  readonly id: string;
+  readonly description: string;
+  readonly createdAt: Date;
+}
+
 export interface ProtocolContext {
   readonly repo: Repository;
   readonly links: Links;
@@ -99,6 +126,10 @@ export interface ServiceContext {
   readonly tokens: TokenIssuer;
   /** The same for a caller whose name and password came in the body; throws `unauthenticated` when they are wrong. */
   signIn(name: string, password: string): Promise<ServiceContext>;
+  /** Undefined for callers without an account. */
+  readonly account: OwnAccount | undefined;
+  /** The account that approved the code since; undefined while none has. */
+  approvedSignIn(code: string): Promise<OwnAccount | undefined>;
   /** The one repository that the host name, the port or the path stands for, where it does. */
   readonly bound: Repository | undefined;
   /** Repositories of this package type that the caller may see, by key. */

@@ -9,6 +9,7 @@ import {
   audienceOf,
   type Failure,
   type Links,
+  type OwnAccount,
   type ProtocolContext,
   type ProtocolRequest,
   type Reply,
@@ -36,6 +37,8 @@ export interface GatewayDeps {
     authentication: Authentication,
     options: { readonly audience: string; readonly access: readonly TokenAccess[] },
   ): Promise<{ readonly token: string; readonly expiresInSeconds: number; readonly issuedAt: Date }>;
+  accountOf(authentication: Authentication): OwnAccount | undefined;
+  approvedSignIn(code: string): Promise<OwnAccount | undefined>;
 }
 
 interface MountRoutes {
@@ -50,9 +53,10 @@ export class Gateway {
   constructor(deps: GatewayDeps) {
     this.#deps = deps;
     for (const format of deps.formats) {
-      const routes = new RouteTable(format.routes);
+      const own = new RouteTable(format.routes);
       const common = new RouteTable(format.serviceRoutes ?? []);
       for (const mount of format.mounts) {
+        const routes = mount.routes ? new RouteTable(mount.routes) : own;
         const service = mount.serviceRoutes ? new RouteTable(mount.serviceRoutes) : common;
         this.#tables.set(mount, { routes, service });
       }
@@ -221,6 +225,8 @@ class FormatCall implements Call {
         this.#exchange.note.principal = nameOf(signedIn.principal);
         return this.#serviceContext(signedIn);
       },
+      account: this.#deps.accountOf(authentication),
+      approvedSignIn: (code) => this.#deps.approvedSignIn(code),
       bound: bound && key !== undefined ? get(key) : undefined,
       repositories: async () => repositories.list(format.packageTypes, principal),
       repository: async (wanted) => get(wanted),
@@ -243,6 +249,9 @@ class FormatCall implements Call {
       headers: request.headers,
       get body() {
         return exchange.body();
+      },
+      get encodedBody() {
+        return exchange.body({ encoded: true });
       },
       get signal() {
         return exchange.signal;

@@ -19,8 +19,8 @@ export interface Exchange {
   readonly host: string;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
-  /** The body; asking for it tells a client that waits for `100 Continue` to go on. */
-  body(): IncomingMessage;
+  /** The body; asking for it tells a client that waits for `100 Continue` to go on. One with a coding is for those who say so. */
+  body(options?: { readonly encoded: boolean }): IncomingMessage;
   /** For the access log. */
   readonly note: { principal?: string; area?: string; repo?: string; sizeBytes?: number; error?: unknown };
 }

@@ -55,9 +55,9 @@ export class RequestExchange implements Exchange {
     return this.#abort.signal;
   }
 
-  body(): IncomingMessage {
+  body(options?: { readonly encoded: boolean }): IncomingMessage {
     const coding = this.request.headers['content-encoding'];
-    if (coding !== undefined && coding.toLowerCase() !== 'identity') {
+    if (!options?.encoded && coding !== undefined && coding.toLowerCase() !== 'identity') {
       throw new AppError('invalid', 'Bodies are taken as they are: send them without a Content-Encoding.', {
         status: 415,
       });

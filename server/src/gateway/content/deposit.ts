@@ -16,7 +16,7 @@ export async function deposit(
 ): Promise<TreeNode> {
   const { repo, plain, caller, exchange } = request;
   const { path } = plain;
-  const known = await ingest(request, path, content);
+  const known = await ingest(request, path, content, properties);
   const stamps = stampsOf(exchange.request.headers, caller.principal);
   const file: Deposit = {
     content,

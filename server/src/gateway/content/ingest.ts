@@ -1,6 +1,6 @@
 /** What a format learns from the bytes of files that are put by plain path. */
 import type { Ingested } from '../../core/format.ts';
-import type { RepoPath, Sha256 } from '../../core/ids.ts';
+import type { Properties, RepoPath, Sha256 } from '../../core/ids.ts';
 import type { Asset, Content, Landed, UploadedBytes } from '../../core/repository.ts';
 import type { ContentRequest } from './content-request.ts';
 
@@ -13,6 +13,7 @@ export async function ingest(
   request: ContentRequest,
   path: RepoPath,
   content: Landed | Asset | UploadedBytes,
+  properties: Properties = {},
 ): Promise<Ingested> {
   const { format, repo } = request;
   if (!format?.ingest) return {};
@@ -22,7 +23,7 @@ export async function ingest(
     'checksums' in content
       ? await content.checksums()
       : { sha256: content.sha256, sha1: content.sha1 ?? '', md5: content.md5 ?? '' };
-  const found = await format.ingest({ path, content: bytes, checksums, settings: repo.settings });
+  const found = await format.ingest({ path, content: bytes, checksums, settings: repo.settings, properties });
   if (found.unindexed === undefined) return found;
   return { ...found, properties: { ...found.properties, [UNINDEXED]: [found.unindexed.slice(0, MAX_REASON)] } };
 }
