@@ -1,0 +1,238 @@
+/** Changes of what is said about versions that are there: deprecation, tags, owners, stars; and their removal. */
+import { readAll } from '../../core/bodies.ts';
+import { AppError } from '../../core/errors.ts';
+import { clip, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
+import type { Repository, Tree } from '../../core/repository.ts';
+import { parseJson } from '../../lib/json.ts';
+import { unknownPackage, unknownVersion } from './errors.ts';
+import {
+  attestationsPath,
+  isVersion,
+  otherSpelling,
+  parseName,
+  parseTag,
+  parseVersion,
+  readTarballPath,
+  tarballPath,
+} from './names.ts';
+import { latestOf, type Packument, type Release, tagsOf } from './packument.ts';
+import { type ReleaseRow, readRow, recordOf } from './release.ts';
+import { describe, refuseRemovalOfLatest, releaseTag, rowsOf, setTag } from './tags.ts';
+
+const MAX_DOCUMENT = 64 * 1024 * 1024;
+const MAX_TAG_BODY = 64 * 1024;
+const MAX_DEPTH = 100;
+const MAX_MESSAGE = 16 * 1024;
+/** So many versions are changed or removed in one transaction. */
+const BATCH = 50;
+
+type Document = Readonly<Record<string, unknown>>;
+
+/** The document of the package as it is held here, where it can be changed. */
+export async function heldPackument(repo: Repository, name: string): Promise<Packument> {
+  const held = await repo.document('packument', name);
+  if (!held) throw unknownPackage(name);
+  return (await held.read()) as unknown as Packument;
+}
+
+/** Answers a PUT of a document with its revision: what clients send to deprecate, to change owners and to unpublish. */
+export async function putRevision(request: ProtocolRequest, context: ProtocolContext): Promise<Reply> {
+  const name = parseName(request.params['name'] ?? '');
+  context.repo.require('deploy', tarballPath(name, '0.0.0'));
+  const document = recordOf(await readJson(request, MAX_DOCUMENT, 'document of the package'));
+  return editPackument(name, document, context, { tags: true });
+}
+
+/**
+ * Takes from a document what may be said of versions that are published. Versions that it lacks stay: clients remove
+ * them one by one, and it may not know of those that were published meanwhile.
+ */
+export async function editPackument(
+  name: string,
+  document: Document,
+  { repo }: ProtocolContext,
+  { tags }: { readonly tags: boolean },
+): Promise<Reply> {
+  const current = await heldPackument(repo, name);
+  const versions = Object.entries(recordOf(document['versions']));
+  const added = versions.find(([version]) => !current.releases.has(version));
+  if (added && !tags) {
+    throw new AppError('invalid', `The document has the version "${clip(added[0])}" but no tarball of it.`);
+  }
+  await deprecate(repo, current, versions);
+  if (tags) await moveTags(repo, current, recordOf(document['dist-tags']));
+  await sayOfPackage(repo, current, document);
+  const now = await repo.document('packument', name);
+  const { rev } = now ? ((await now.read()) as unknown as Packument) : current;
+  return { status: 201, json: { ok: true, success: true, id: name, rev } };
+}
+
+async function deprecate(repo: Repository, current: Packument, versions: readonly [string, unknown][]): Promise<void> {
+  const changed: { version: string; message: string | undefined }[] = [];
+  for (const [version, manifest] of versions) {
+    const release = current.releases.get(version);
+    const { deprecated } = recordOf(manifest);
+    // The empty text takes the deprecation back.
+    const message = typeof deprecated === 'string' && deprecated !== '' ? deprecated : undefined;
+    if (!release || message === release.deprecated) continue;
+    if (message !== undefined && message.length > MAX_MESSAGE) {
+      throw new AppError('invalid', `The message of a deprecation cannot be longer than ${MAX_MESSAGE} characters.`);
+    }
+    changed.push({ version, message });
+  }
+  for (let from = 0; from < changed.length; from += BATCH) {
+    await repo.change(current.name, async (tree) => {
+      for (const { version, message } of changed.slice(from, from + BATCH)) {
+        await reword(tree, current.name, version, ({ deprecated: _, ...row }) => ({
+          ...row,
+          ...(message !== undefined && { deprecated: message }),
+        }));
+      }
+    });
+  }
+}
+
+async function moveTags(repo: Repository, current: Packument, wanted: Document): Promise<void> {
+  const held = tagsOf(current);
+  const moved = Object.entries(wanted).filter(
+    (entry): entry is [string, string] =>
+      typeof entry[1] === 'string' && held[entry[0]] !== entry[1] && current.releases.has(entry[1]),
+  );
+  if (moved.length === 0) return;
+  await repo.change(current.name, async (tree) => {
+    for (const [tag, version] of moved) await setTag(tree, current.name, parseTag(tag), version);
+  });
+}
+
+/** Owners and stars belong to no version, so the row of the latest keeps them. */
+async function sayOfPackage(repo: Repository, current: Packument, document: Document): Promise<void> {
+  const { maintainers, users } = document;
+  const owners =
+    Array.isArray(maintainers) && maintainers.length > 0 && maintainers.length <= 1000 ? owned(maintainers) : undefined;
+  const stars = users === undefined ? undefined : recordOf(users);
+  const isNew =
+    (owners && JSON.stringify(owners) !== JSON.stringify(current.maintainers)) ||
+    (stars && JSON.stringify(stars) !== JSON.stringify(current.users));
+  const latest = latestOf(current);
+  if (!isNew || latest === undefined) return;
+  const at = Date.now();
+  await repo.change(current.name, async (tree) => {
+    await reword(tree, current.name, latest, (row) => ({
+      ...row,
+      ...(owners && { maintainers: { at, value: owners } }),
+      ...(stars && { users: { at, value: stars } }),
+    }));
+  });
+}
+
+function owned(maintainers: readonly unknown[]): readonly unknown[] {
+  return maintainers.map((one) => {
+    const { name, email } = recordOf(one);
+    return { name: String(name ?? '').slice(0, 255), ...(typeof email === 'string' && { email: email.slice(0, 255) }) };
+  });
+}
+
+async function reword(
+  tree: Tree,
+  name: string,
+  version: string,
+  change: (row: ReleaseRow) => ReleaseRow,
+): Promise<void> {
+  for (const found of await rowsOf(tree, name, version)) {
+    const row = readRow(found);
+    if (row) await describe(tree, found, change(row));
+  }
+}
+
+export async function getTags(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
+  const doc = await heldPackument(repo, parseName(request.params['name'] ?? ''));
+  return { status: 200, json: tagsOf(doc), headers: { 'Cache-Control': 'private, max-age=0, must-revalidate' } };
+}
+
+/** The version comes as a JSON text: `"1.0.0"`. */
+export async function putTag(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
+  const name = parseName(request.params['name'] ?? '');
+  const tag = parseTag(request.params['tag'] ?? '');
+  repo.require('deploy', tarballPath(name, '0.0.0'));
+  const version = await readJson(request, MAX_TAG_BODY, 'version for the tag');
+  if (typeof version !== 'string')
+    throw new AppError('invalid', 'The version for the tag must be a JSON text: "1.0.0".');
+  await heldPackument(repo, name);
+  await repo.change(name, (tree) => setTag(tree, name, tag, parseVersion(version)));
+  return { status: 201, json: { ok: true, id: name } };
+}
+
+/** Several at once; PUT removes those that are not named. */
+export async function putTags(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
+  const name = parseName(request.params['name'] ?? '');
+  repo.require('deploy', tarballPath(name, '0.0.0'));
+  const wanted = Object.entries(recordOf(await readJson(request, MAX_TAG_BODY, 'tags')));
+  const tags = wanted.map(([tag, version]) => [parseTag(tag), parseVersion(String(version))] as const);
+  const doc = await heldPackument(repo, name);
+  const named = new Set(tags.map(([tag]) => tag));
+  await repo.change(name, async (tree) => {
+    for (const [tag, version] of tags) await setTag(tree, name, tag, version);
+    if (request.method !== 'PUT') return;
+    for (const tag of doc.tags.keys()) if (tag !== 'latest' && !named.has(tag)) await releaseTag(tree, name, tag);
+  });
+  return { status: 201, json: { ok: true, id: name } };
+}
+
+export async function deleteTag(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
+  const name = parseName(request.params['name'] ?? '');
+  const tag = parseTag(request.params['tag'] ?? '');
+  repo.require('deploy', tarballPath(name, '0.0.0'));
+  refuseRemovalOfLatest(tag);
+  const doc = await heldPackument(repo, name);
+  if (!doc.tags.has(tag)) throw unknownVersion(name, tag);
+  await repo.change(name, async (tree) => {
+    await releaseTag(tree, name, tag);
+  });
+  return { status: 200, json: { ok: true, id: name } };
+}
+
+/** Removes one tarball, or the package where only its name is given. */
+export async function deleteRevision(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
+  const file = (request.params['file'] ?? '').replace(/^(@[^/%]+)%2F/i, '$1/');
+  if (/\/-\/|\.tgz$/.test(file)) return deleteTarball(repo, parseRepoPath(file));
+  const name = parseName(file);
+  const doc = await heldPackument(repo, name);
+  const rev = request.params['rev'] ?? '';
+  if (/^\d+-\d+$/.test(rev) && rev !== doc.rev) {
+    throw new AppError('conflict', `"${name}" was changed meanwhile, so it was not removed. Look at it and try again.`);
+  }
+  const releases = [...doc.releases.values()];
+  for (const { path } of releases) repo.require('delete', path);
+  for (let from = 0; from < releases.length; from += BATCH) {
+    await repo.change(name, async (tree) => {
+      for (const release of releases.slice(from, from + BATCH)) await removeRelease(tree, name, release);
+    });
+  }
+  return { status: 200, json: { ok: true, id: name } };
+}
+
+async function deleteTarball(repo: Repository, asked: RepoPath): Promise<Reply> {
+  const other = otherSpelling(asked);
+  const path = (await repo.get(asked)) || !other || !(await repo.get(other)) ? asked : other;
+  repo.require('delete', path);
+  const read = readTarballPath(path);
+  const removed = await repo.change(read?.name ?? path, async (tree) => {
+    if (read) await tree.delete(attestationsPath(read.name, read.version));
+    return tree.delete(path);
+  });
+  if (!removed) throw new AppError('not_found', `There is no tarball "${clip(asked)}" here.`);
+  return { status: 200, json: { ok: true } };
+}
+
+async function removeRelease(tree: Tree, name: string, { version, path, attested }: Release): Promise<void> {
+  if (attested !== undefined && isVersion(version)) await tree.delete(attestationsPath(name, version));
+  for (const row of await rowsOf(tree, name, version)) await tree.delete(row.path);
+  await tree.delete(path);
+}
+
+async function readJson(request: ProtocolRequest, limit: number, what: string): Promise<unknown> {
+  const parsed = parseJson(await readAll(request.body, { limit, what }), { maxDepth: MAX_DEPTH });
+  if ('problem' in parsed) throw new AppError('invalid', `The ${what} cannot be read: ${parsed.problem}.`);
+  return parsed.value;
+}

@@ -1,0 +1,113 @@
+/** Names and versions of packages, and the paths at which their files lie. */
+import semver from 'semver';
+import validateName from 'validate-npm-package-name';
+import { AppError } from '../../core/errors.ts';
+import { clip, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+
+const MAX_NAME = 214;
+const MAX_VERSION = 256;
+const NAME = /^(?:@[^\s/@._~%][^\s/@~%\\]*\/)?[^\s/@._~%\\][^\s/@%\\]*$/;
+const VERSION = /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:[-+].+)?$/;
+
+/** A package's name as an address has it, its slash encoded or not; refuses, as `invalid`, what is none. */
+export function parseName(text: string): string {
+  const name = text.replace(/^(@[^/%]+)%2F/i, '$1/');
+  if (name.length > MAX_NAME) {
+    throw new AppError('invalid', `The name of a package cannot be longer than ${MAX_NAME} characters.`);
+  }
+  if (!isName(name)) {
+    throw new AppError('invalid', `"${clip(name)}" is not the name of a package: use "name" or "@scope/name".`);
+  }
+  return name;
+}
+
+/** Whether a package may have the name; those of old may hold capitals. */
+export function isName(name: string): boolean {
+  return name.length <= MAX_NAME && NAME.test(name) && validateName(name).validForOldPackages;
+}
+
+/** The same for a package to be published, whose name follows the rules of today. */
+export function parseNewName(text: string): string {
+  const name = parseName(text);
+  const { errors = [], warnings = [] } = validateName(name);
+  // Names of Node's own modules are nobody's business in a registry of one's own.
+  const problem = [...errors, ...warnings].find((message) => !message.includes('core module'));
+  if (problem !== undefined) {
+    throw new AppError('invalid', `A package cannot be published as "${clip(name)}": ${problem}.`);
+  }
+  return name;
+}
+
+export function isVersion(text: string): boolean {
+  return text.length <= MAX_VERSION && VERSION.test(text) && semver.parse(text) !== null;
+}
+
+/** Takes a strict semantic version, as every client sends it; refuses anything else as `invalid`. */
+export function parseVersion(text: string): string {
+  if (isVersion(text)) return text;
+  throw new AppError('invalid', `"${clip(text)}" is not a version: it must be like 1.2.3 or 1.2.3-beta.1.`);
+}
+
+/** Takes a name that can point to a version, which nobody could mistake for a version or a range. */
+export function parseTag(text: string): string {
+  const isPlain = /^[^\s/\\%]{1,128}$/.test(text) && encodeURIComponent(text) === text;
+  if (!isPlain || text === '__proto__') {
+    throw new AppError('invalid', `"${clip(text)}" cannot be a tag: use up to 128 letters, digits, ".", "_" or "-".`);
+  }
+  if (semver.validRange(text) !== null) {
+    throw new AppError('invalid', `"${clip(text)}" cannot be a tag, because it reads like a version or a range.`);
+  }
+  return text;
+}
+
+/** The last of the name, behind its scope. */
+export function baseName(name: string): string {
+  return name.slice(name.indexOf('/') + 1);
+}
+
+export function tarballPath(name: string, version: string): RepoPath {
+  return parseRepoPath(`${name}/-/${name}-${version}.tgz`);
+}
+
+/** Where the attestations of a version lie. */
+export function attestationsPath(name: string, version: string): RepoPath {
+  return parseRepoPath(`${name}/-/${name}-${version}.sigstore`);
+}
+
+/** Where the document of a package would lie if it were a file: rights to it are asked for this. */
+export function packumentPath(name: string): RepoPath {
+  return parseRepoPath(`.npm/${name}/package.json`);
+}
+
+const TARBALL = /^((?:@[^/]+\/)?([^/@]+))\/-\/(?:@[^/]+\/)?([^/]+)\.tgz$/;
+
+/** The package and the version whose tarball a path is by its spelling. */
+export function readTarballPath(path: string): { readonly name: string; readonly version: string } | undefined {
+  const [, name, base, file] = TARBALL.exec(path) ?? [];
+  if (name === undefined || file === undefined || !file.startsWith(`${base}-`)) return undefined;
+  const version = file.slice((base as string).length + 1);
+  return isVersion(version) && isName(name) ? { name, version } : undefined;
+}
+
+/** The other spelling of a scoped tarball's path: with the scope before the file's name, or without. */
+export function otherSpelling(path: RepoPath): RepoPath | undefined {
+  const [, scope, base, again, file] = /^(@[^/]+)\/([^/]+)\/-\/(@[^/]+\/)?([^/]+)$/.exec(path) ?? [];
+  if (scope === undefined || (again !== undefined && again !== `${scope}/`)) return undefined;
+  return parseRepoPath(again === undefined ? `${scope}/${base}/-/${scope}/${file}` : `${scope}/${base}/-/${file}`);
+}
+
+/** Negative, zero or positive; versions that are none come first. */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [semver.parse(a), semver.parse(b)];
+  if (left && right) return semver.compareBuild(left, right);
+  return left ? 1 : right ? -1 : 0;
+}
+
+export function isPrerelease(version: string): boolean {
+  return /^[^+]*-/.test(version);
+}
+
+/** What the version is without its build metadata, which takes no part in the order of versions. */
+export function withoutBuild(version: string): string {
+  return version.split('+', 1)[0] as string;
+}
