@@ -3,6 +3,7 @@
  * When it is asked, how often, by whom, and what happens when no answer comes is the remote class's business.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { OpaqueDoc } from './document.ts';
 import type { Digest, RepoKey, RepoPath, Sha256 } from './ids.ts';
 import type { Landed, PropertyValue, Tree, Wanted } from './repository.ts';
 import type { Ask } from './upstream.ts';
@@ -100,6 +101,13 @@ export interface ListedVersion {
   readonly metadata: unknown;
 }
 
+/** Where something is described: in a document of the format, of which it is read. */
+export interface Described {
+  readonly kind: string;
+  readonly name: string;
+  find(doc: OpaqueDoc): { readonly digest?: Digest; readonly link?: URL } | undefined;
+}
+
 export interface RemoteRules {
   /** Where the upstream really is that an administrator's URL means; the URL itself without it. */
   address?(url: URL): URL;
@@ -107,6 +115,8 @@ export interface RemoteRules {
   canonical?(packageName: string, remote: RemoteFacts): string;
   /** What to ask for; undefined where an upstream of this type has no such thing. */
   fetch(wanted: Wanted, remote: RemoteFacts): Fetch | undefined;
+  /** The document that says of a wanted thing what its bytes are and where they are: asked before them. */
+  described?(wanted: Wanted, remote: RemoteFacts): Described | undefined;
   /** Names of the versions of a package; without it, those that are in the cache. */
   versionNames?(packageName: string, remote: RemoteFacts): ListingFetch<string> | undefined;
   versionsWith?(

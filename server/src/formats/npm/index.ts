@@ -17,6 +17,7 @@ import { getAnything } from './read.ts';
 import { renderPackument } from './render.ts';
 import { search } from './search.ts';
 import { auditBulk, auditQuick, getAttestations, getKeys } from './security.ts';
+import { KEYS, packumentFetch, parsePackument, REMOTE, SEARCH } from './upstream.ts';
 
 const MAX_RENDERED = 256 * 1024 * 1024;
 const READ = ['GET', 'HEAD'] as const;
@@ -55,11 +56,16 @@ export function defineNpm(): Format {
         package: (name) => name,
         path: packumentPath,
         build: buildPackument,
+        fetch: packumentFetch,
+        parse: parsePackument,
         merge: mergePackuments,
         filter: filterPackument,
         render: (doc, { base }) => renderPackument(doc, 'full', base),
       }),
+      keys: documentKind(KEYS),
+      search: documentKind(SEARCH),
     },
+    remote: REMOTE,
     renderFailure,
     routes: [
       { methods: ['POST'], pattern: 'reindex', handle: reindex },

@@ -1,10 +1,11 @@
 /** Search by words, as `npm search` asks. */
-import { AppError } from '../../core/errors.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Repository } from '../../core/repository.ts';
 import { isPrerelease } from './names.ts';
 import { latestOf, type Packument } from './packument.ts';
 import { recordOf } from './release.ts';
+import type { SearchResults } from './upstream.ts';
 
 const MAX_TEXT = 1024;
 const DEFAULT_SIZE = 20;
@@ -28,22 +29,38 @@ export async function search(request: ProtocolRequest, { repo }: ProtocolContext
   const size = Math.min(whole(request.query.get('size'), DEFAULT_SIZE), MAX_SIZE);
   const from = Math.min(whole(request.query.get('from'), 0), MAX_FROM);
   const query = parseQuery(text);
+  const elsewhere = from === 0 ? await searchUpstreams(repo, text, size) : [];
   const names = await namesFor(repo, query);
   const found: unknown[] = [];
   let matches = 0;
+  const known = new Set(elsewhere.map(({ name }) => name));
   for (const name of names.slice(0, MAX_DOCUMENTS)) {
     if (found.length >= size) break;
+    if (known.has(name)) continue;
     const entry = await entryOf(repo, name, query);
     if (!entry) continue;
     matches += 1;
     if (matches > from) found.push(entry);
   }
+  matches += elsewhere.length;
+  found.push(...elsewhere.map(({ entry }) => entry).slice(0, size - found.length));
   const total = found.length < size ? from + found.length : Math.max(names.length, from + found.length);
   return {
     status: 200,
     json: { objects: found, total: matches === 0 ? 0 : total, time: new Date().toUTCString() },
     headers: { 'Cache-Control': 'private, max-age=30' },
   };
+}
+
+/** What upstreams find, where there are any and they answer. */
+async function searchUpstreams(repo: Repository, text: string, size: number): Promise<SearchResults['found']> {
+  try {
+    const held = await repo.document('search', new URLSearchParams({ text, size: String(size) }).toString());
+    return held ? ((await held.read()) as unknown as SearchResults).found : [];
+  } catch (error) {
+    if (isAppError(error)) return [];
+    throw error;
+  }
 }
 
 function whole(text: string | null, fallback: number): number {

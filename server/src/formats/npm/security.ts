@@ -1,6 +1,6 @@
 /** Advisories, signing keys and attestations. */
-import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { readAll } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
 import { clip } from '../../core/ids.ts';
@@ -9,10 +9,14 @@ import { parseJson } from '../../lib/json.ts';
 import { unknownVersion } from './errors.ts';
 import { attestationsPath, isVersion, parseName } from './names.ts';
 import { recordOf } from './release.ts';
+import type { Keys } from './upstream.ts';
 
 const MAX_AUDIT = 16 * 1024 * 1024;
 const MAX_NAMES = 50_000;
 const MAX_DEPTH = 1000;
+const WHAT = 'list of packages';
+
+const unpack = promisify(gunzip);
 
 /** Names with the versions that a client has of them; an empty answer says that nothing is known of any. */
 export async function auditBulk(request: ProtocolRequest, _context: ProtocolContext): Promise<Reply> {
@@ -42,9 +46,8 @@ export async function auditQuick(request: ProtocolRequest, _context: ProtocolCon
 }
 
 async function readAudit(request: ProtocolRequest): Promise<Readonly<Record<string, unknown>>> {
-  const bytes = await readAll(decoded(request), { limit: MAX_AUDIT, what: 'list of packages' });
-  const parsed = parseJson(bytes, { maxDepth: MAX_DEPTH });
-  if ('problem' in parsed) throw new AppError('invalid', `The list of packages cannot be read: ${parsed.problem}.`);
+  const parsed = parseJson(await readBody(request), { maxDepth: MAX_DEPTH });
+  if ('problem' in parsed) throw new AppError('invalid', `The ${WHAT} cannot be read: ${parsed.problem}.`);
   const list = recordOf(parsed.value);
   if (Object.keys(list).length > MAX_NAMES) {
     throw new AppError('too_large', `More than ${MAX_NAMES} packages cannot be looked at in one request.`);
@@ -53,24 +56,31 @@ async function readAudit(request: ProtocolRequest): Promise<Readonly<Record<stri
 }
 
 /** Clients compress what they send here, and nowhere else. */
-function decoded(request: ProtocolRequest): Readable {
+async function readBody(request: ProtocolRequest): Promise<Buffer> {
   const coding = (request.headers['content-encoding'] ?? 'identity').toLowerCase();
-  const body = request.encodedBody;
-  if (coding === 'identity') return body;
-  if (coding !== 'gzip')
+  if (coding !== 'identity' && coding !== 'gzip') {
     throw new AppError('invalid', `The coding "${clip(coding)}" is not understood: send gzip.`, { status: 415 });
-  const gunzip = createGunzip();
-  body.once('error', (error) => gunzip.destroy(error));
-  const whole = body.pipe(gunzip);
-  gunzip.on('error', () => body.unpipe(gunzip));
-  return whole;
+  }
+  const bytes = await readAll(request.encodedBody, { limit: MAX_AUDIT, what: WHAT });
+  if (coding === 'identity') return bytes;
+  try {
+    return await unpack(bytes, { maxOutputLength: MAX_AUDIT });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') {
+      throw new AppError('invalid', `The ${WHAT} is said to be compressed with gzip, but is not.`);
+    }
+    throw new AppError('too_large', `The ${WHAT} is larger than the limit of ${MAX_AUDIT} bytes.`);
+  }
 }
 
 /** The keys with which the upstream signs; none where nothing is signed, which clients take for an answer. */
 export async function getKeys(_request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
   const held = await repo.document('keys', 'keys');
-  if (!held) throw new AppError('not_found', 'The packages of this registry are not signed, so there are no keys.');
-  return { status: 200, json: await held.read() };
+  const { keys } = held ? ((await held.read()) as unknown as Keys) : { keys: [] };
+  if (keys.length === 0) {
+    throw new AppError('not_found', 'Not all packages of this registry are signed, so it names no keys.');
+  }
+  return { status: 200, json: { keys } };
 }
 
 /** What was attested of one version: `name@version`. */
