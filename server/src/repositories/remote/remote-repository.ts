@@ -110,8 +110,23 @@ export class RemoteRepository implements LeafRepository {
     const held = (await this.#local.serve(wanted, purpose, access)) as Asset | undefined;
     if (!fetch || (held && !fetch.mutable)) return held;
     if (!mayRead(access, fetch.path)) return undefined;
+    const described = held ? fetch : await this.#described(wanted, fetch, access);
     // Plain files outlive what they were copied from; a name that is gone upstream is gone here.
-    return this.#kept.serve({ wanted, fetch, purpose, access, outlives: 'path' in wanted }, held);
+    return this.#kept.serve({ wanted, fetch: described, purpose, access, outlives: 'path' in wanted }, held);
+  }
+
+  /** The fetch with what a document of the upstream says of the bytes and of their place, where one can be had. */
+  async #described(wanted: Wanted, fetch: Fetch, access: Access): Promise<Fetch> {
+    const by = this.#facts && this.#format?.remote?.described?.(wanted, this.#facts);
+    if (!by) return fetch;
+    try {
+      const held = await this.document(by.kind, by.name, access);
+      const { digest, link } = (held && by.find(await held.read())) ?? {};
+      return { ...fetch, ...(digest && { digest }), ...(link && { ask: { ...fetch.ask, link } }) };
+    } catch (error) {
+      if (!isAppError(error) && !(error instanceof UpstreamFailure)) throw error;
+      return fetch;
+    }
   }
 
   async outlook(wanted: Wanted): Promise<readonly string[]> {
