@@ -41,6 +41,16 @@ export interface Fetch {
   readonly missSeconds?: number;
   /** What is put where, for things that are more than one file at `path`. */
   admit?(arrived: Arrived): Promise<Admission>;
+  /** The document of the upstream that says where the thing is: read before it is asked for. */
+  readonly listed?: Listed;
+}
+
+/** Where a document lists a thing. */
+export interface Listed {
+  readonly document: string;
+  readonly name: string;
+  /** Its address and what its bytes must be; undefined where the document does not list it, so that there is none. */
+  find(document: OpaqueDoc): { readonly link?: URL; readonly digest?: Digest } | undefined;
 }
 
 /** What came, verified. */
