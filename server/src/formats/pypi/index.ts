@@ -4,14 +4,16 @@ import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import { clip, type RepoPath } from '../../core/ids.ts';
 import type { ProtocolRequest, Reply, Route, ServiceContext } from '../../core/protocol.ts';
+import { projectKind, rootKind } from './documents.ts';
 import { renderFailure } from './errors.ts';
 import { getFile, getProvenance } from './files.ts';
 import { getHome, getProject, getRoot } from './index-pages.ts';
 import { distributionAt, distributionOf, normalizeName, releaseName } from './names.ts';
-import { FOLDER, PROJECT, projectKind, ROOT_LIST, rootKind } from './project.ts';
+import { FOLDER, PROJECT, ROOT_LIST } from './project.ts';
 import { getProjectJson } from './project-json.ts';
 import { reindex } from './reindex.ts';
 import { ingest } from './release.ts';
+import { remoteRules } from './remote.ts';
 import { search } from './search.ts';
 import { upload } from './upload.ts';
 import { unyank, yank } from './yank.ts';
@@ -64,6 +66,7 @@ export function definePypi(): Format {
       const owner = packageOf(path) ?? '';
       return { package: owner, ...(version !== undefined && { version }) };
     },
+    remote: remoteRules,
     documents: { [PROJECT]: documentKind(projectKind), [ROOT_LIST]: documentKind(rootKind) },
     renderFailure,
     routes: ROUTES,

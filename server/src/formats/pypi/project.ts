@@ -1,10 +1,5 @@
 /** A project as an index lists it, and the list of all projects, neutral of how either is rendered. */
-import type { DocumentKind, DocumentSource } from '../../core/document.ts';
-import { type RepoPath, splitPath } from '../../core/ids.ts';
-import type { PackageVersion } from '../../core/repository.ts';
-import { homeOf } from './names.ts';
-import type { ReleaseFile } from './release.ts';
-import { renderProjectPage, renderRootPage } from './simple.ts';
+import type { RepoPath } from '../../core/ids.ts';
 import { sortVersions } from './versions.ts';
 
 export interface ProjectFile {
@@ -49,37 +44,6 @@ export const ROOT_LIST = 'simple';
 /** The format's folder, in which nothing of a user's lies. */
 export const FOLDER = '.pypi';
 
-export const projectKind: DocumentKind<Project> = {
-  package: (name) => name,
-  path: (name) => name as RepoPath,
-  async build(source, name) {
-    return projectOf(name, await filesOf(source, name));
-  },
-  merge: mergeProjects,
-  filter(project, accepts) {
-    const files = project.files.filter(({ path }) => accepts(path));
-    if (files.length === 0) return undefined;
-    // Versions without a file would tell of files that may not be seen.
-    return { ...project, files, versions: versionsOf(files) };
-  },
-  render: (project, { base }) => renderProjectPage(project, base),
-};
-
-export const rootKind: DocumentKind<ProjectList> = {
-  package: () => undefined,
-  path: () => `${FOLDER}/simple.html` as RepoPath,
-  async build(source) {
-    return { names: await Array.fromAsync(source.packages()) };
-  },
-  merge(lists) {
-    return { names: [...new Set(lists.flatMap(({ names }) => names))].sort() };
-  },
-  filter({ names }, accepts) {
-    return { names: names.filter((name) => accepts(name as RepoPath)) };
-  },
-  render: (list, { base }) => renderRootPage(list, `${base}/${FOLDER}`),
-};
-
 /** Undefined for a project without files. */
 export function projectOf(name: string, files: readonly ProjectFile[]): Project | undefined {
   if (files.length === 0) return undefined;
@@ -107,37 +71,7 @@ export function mergeProjects(projects: readonly Project[]): Project {
   };
 }
 
-function versionsOf(files: readonly ProjectFile[]): readonly string[] {
+/** Those of the files, the oldest first. */
+export function versionsOf(files: readonly ProjectFile[]): readonly string[] {
   return sortVersions(files.flatMap(({ version }) => version ?? []));
-}
-
-/** One file for each name: what was put by plain path may lie in several places. */
-async function filesOf(source: DocumentSource, project: string): Promise<ProjectFile[]> {
-  const files = new Map<string, ProjectFile>();
-  for await (const row of source.versions(project)) {
-    const file = fileOf(row);
-    const { filename, version = '', path } = file;
-    if (!files.has(filename) || path === homeOf({ project, version, filename })) files.set(filename, file);
-  }
-  return [...files.values()];
-}
-
-function fileOf(row: PackageVersion): ProjectFile {
-  const release = row.metadata as ReleaseFile;
-  const { requiresPython, yanked, metadata, signed, attested, summary, md5 } = release;
-  return {
-    filename: splitPath(row.path).name,
-    path: row.path,
-    version: release.version,
-    hashes: { sha256: row.sha256, ...(md5 !== undefined && { md5 }) },
-    size: row.size,
-    uploadedAt: row.createdAt.toISOString(),
-    python: release.python,
-    ...(requiresPython !== undefined && { requiresPython }),
-    ...(yanked !== undefined && { yanked }),
-    ...(metadata !== undefined && { metadata }),
-    ...(signed && { signed }),
-    ...(attested && { attested }),
-    ...(summary !== undefined && { summary }),
-  };
 }
