@@ -39,7 +39,7 @@ export interface DocumentKind<Doc> {
   build(source: DocumentSource, name: string, previous: Doc | undefined): Promise<Doc | undefined>;
   /** How an upstream is asked for it; undefined where it has none. */
   fetch?(name: string, remote: RemoteFacts): DocumentFetch | undefined;
-  /** What an upstream's bytes say; throws `invalid` when they are no such document. */
+  /** What an upstream's bytes say; `base` is the link that was asked, or the upstream's URL. Throws `invalid`. */
   parse?(bytes: Buffer, context: { readonly name: string; readonly base: URL; readonly mediaType: string }): Doc;
   /** In the order of resolution: the first to name a version has it. */
   merge(docs: readonly Doc[]): Doc;

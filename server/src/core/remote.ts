@@ -49,6 +49,8 @@ export interface Fetch {
 export interface Listed {
   readonly document: string;
   readonly name: string;
+  /** It is asked for all the same where the document does not list it, or cannot be had. */
+  readonly optional?: boolean;
   /** Its address and what its bytes must be; undefined where the document does not list it, so that there is none. */
   find(document: OpaqueDoc): { readonly link?: URL; readonly digest?: Digest } | undefined;
 }
@@ -111,13 +113,6 @@ export interface ListedVersion {
   readonly metadata: unknown;
 }
 
-/** Where something is described: in a document of the format, of which it is read. */
-export interface Described {
-  readonly kind: string;
-  readonly name: string;
-  find(doc: OpaqueDoc): { readonly digest?: Digest; readonly link?: URL } | undefined;
-}
-
 export interface RemoteRules {
   /** Where the upstream really is that an administrator's URL means; the URL itself without it. */
   address?(url: URL): URL;
@@ -125,8 +120,6 @@ export interface RemoteRules {
   canonical?(packageName: string, remote: RemoteFacts): string;
   /** What to ask for; undefined where an upstream of this type has no such thing. */
   fetch(wanted: Wanted, remote: RemoteFacts): Fetch | undefined;
-  /** The document that says of a wanted thing what its bytes are and where they are: asked before them. */
-  described?(wanted: Wanted, remote: RemoteFacts): Described | undefined;
   /** Names of the versions of a package; without it, those that are in the cache. */
   versionNames?(packageName: string, remote: RemoteFacts): ListingFetch<string> | undefined;
   versionsWith?(

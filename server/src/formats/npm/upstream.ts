@@ -20,15 +20,7 @@ const SEARCH_MISS_SECONDS = 60;
 
 type Json = Readonly<Record<string, unknown>>;
 
-export const REMOTE: RemoteRules = {
-  fetch: fetchOf,
-  described(wanted) {
-    const path = pathOf(wanted);
-    const read = path === undefined || !path.endsWith('.tgz') ? undefined : readTarballPath(path);
-    if (!read) return undefined;
-    return { kind: 'packument', name: read.name, find: (doc) => said(doc as unknown as Packument, path as RepoPath) };
-  },
-};
+export const REMOTE: RemoteRules = { fetch: fetchOf };
 
 /** Tarballs and attestations never change once they are there. */
 function fetchOf(wanted: Wanted, remote: RemoteFacts): Fetch | undefined {
@@ -43,7 +35,12 @@ function fetchOf(wanted: Wanted, remote: RemoteFacts): Fetch | undefined {
     return { ...common, ask, mutable: false, mediaType: JSON_TYPE };
   }
   const isTarball = path.endsWith('.tgz');
-  return { ...common, ask: { path }, mutable: !isTarball, ...(isTarball && { mediaType: 'application/octet-stream' }) };
+  if (!isTarball) return { ...common, ask: { path }, mutable: true };
+  const plain = { ...common, ask: { path }, mutable: false, mediaType: 'application/octet-stream' };
+  if (!release) return plain;
+  const find = (doc: unknown) => said(doc as Packument, path);
+  // Registries have their tarballs where the document of the package says, and it says what they must be.
+  return { ...plain, listed: { document: 'packument', name: release.name, optional: true, find } };
 }
 
 function pathOf(wanted: Wanted): RepoPath | undefined {

@@ -30,7 +30,7 @@ export class RemoteDocuments {
     const fetch = facts && definition?.fetch?.(name, facts);
     const parse = definition?.parse?.bind(definition);
     if (!definition || !fetch || !parse || !facts) return local.document(kind, name);
-    const base = facts.url;
+    const base = fetch.ask.link ?? facts.url;
     const found = await documents.read(fetch, access, (bytes, { mediaType }) =>
       this.#parsed(() => parse(bytes, { name, base, mediaType })),
     );

@@ -3,8 +3,8 @@ import { cacheKeyOf } from '../../core/cache-keys.ts';
 import type { HeldDocument } from '../../core/document.ts';
 import { isAppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
-import type { RepoKey, RepoPath } from '../../core/ids.ts';
-import type { Fetch, RemoteFacts } from '../../core/remote.ts';
+import { clip, type RepoKey, type RepoPath } from '../../core/ids.ts';
+import type { Fetch, Listed, RemoteFacts } from '../../core/remote.ts';
 import type {
   Arriving,
   Asset,
@@ -110,22 +110,32 @@ export class RemoteRepository implements LeafRepository {
     const held = (await this.#local.serve(wanted, purpose, access)) as Asset | undefined;
     if (!fetch || (held && !fetch.mutable)) return held;
     if (!mayRead(access, fetch.path)) return undefined;
-    const described = held ? fetch : await this.#described(wanted, fetch, access);
+    const isListed = !held && fetch.listed !== undefined && purpose !== 'held';
+    const located = isListed ? await this.#located(fetch, fetch.listed, access) : fetch;
+    if (!located) return undefined;
     // Plain files outlive what they were copied from; a name that is gone upstream is gone here.
-    return this.#kept.serve({ wanted, fetch: described, purpose, access, outlives: 'path' in wanted }, held);
+    return this.#kept.serve({ wanted, fetch: located, purpose, access, outlives: 'path' in wanted }, held);
   }
 
-  /** The fetch with what a document of the upstream says of the bytes and of their place, where one can be had. */
-  async #described(wanted: Wanted, fetch: Fetch, access: Access): Promise<Fetch> {
-    const by = this.#facts && this.#format?.remote?.described?.(wanted, this.#facts);
-    if (!by) return fetch;
+  /** The fetch of something that a document of the upstream tells of; undefined where it must list it and does not. */
+  async #located(fetch: Fetch, listed: Listed, access: Access): Promise<Fetch | undefined> {
+    const found = await this.#entryOf(listed, access);
+    if (found) {
+      const { link, digest } = found;
+      return { ...fetch, ...(link && { ask: { ...fetch.ask, link } }), ...(digest && { digest }) };
+    }
+    if (listed.optional) return fetch;
+    traceStep(`The upstream of "${this.key}" lists nothing at "${clip(fetch.path, 300)}".`, 'caller');
+    return undefined;
+  }
+
+  async #entryOf({ document, name, find, optional }: Listed, access: Access): Promise<ReturnType<Listed['find']>> {
     try {
-      const held = await this.document(by.kind, by.name, access);
-      const { digest, link } = (held && by.find(await held.read())) ?? {};
-      return { ...fetch, ...(digest && { digest }), ...(link && { ask: { ...fetch.ask, link } }) };
+      const listing = await this.document(document, name, access);
+      return listing && find(await listing.read());
     } catch (error) {
-      if (!isAppError(error) && !(error instanceof UpstreamFailure)) throw error;
-      return fetch;
+      if (optional && (isAppError(error) || error instanceof UpstreamFailure)) return undefined;
+      throw error;
     }
   }
 
