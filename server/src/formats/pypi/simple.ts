@@ -65,7 +65,8 @@ function fileJson(project: string, file: ProjectFile, addresses: Addresses): obj
     ...(uploadedAt !== undefined && { 'upload-time': uploadedAt }),
     yanked: yanked === undefined ? false : yanked === '' ? true : yanked,
     'core-metadata': metadata,
-    'dist-info-metadata': metadata,
+    // Under the name of the specification ("dist-info-metadata") it would end pip before 23.1 (PEP 714).
+    'data-dist-info-metadata': metadata,
     ...(signed !== undefined && { 'gpg-sig': signed }),
     ...(provenance !== undefined && { provenance }),
   };

@@ -152,7 +152,8 @@ test('what is no index is refused', () => {
       { filename: 'foo-1.0.tar.gz', url: 'https://x.example/foo/foo-1.0.tar.gz', hashes: null, size: -1, yanked: 7 },
     ],
   };
-  assert.deepEqual(only(parseProject(json(odd), 'foo', PAGE)).hashes, {});
+  const { hashes, attested } = only(parseProject(json(odd), 'foo', PAGE));
+  assert.deepEqual([hashes, attested], [{}, undefined]);
 });
 
 test('the list of projects is read from both', () => {

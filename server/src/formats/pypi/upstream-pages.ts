@@ -85,7 +85,7 @@ function fileOf(
     (each) => !paths.has(each) && each.endsWith(`/${filename}`) && distributionAt(each)?.project === project,
   );
   if (path === undefined || !name) return undefined;
-  const attested = URL.parse(listed.provenance ?? '', page);
+  const attested = listed.provenance ? URL.parse(listed.provenance, page) : null;
   const { size, uploadedAt, requiresPython, yanked, metadata, signed } = listed;
   return {
     filename,
