@@ -21,6 +21,8 @@ export interface DocumentSource {
   changes(packageName: string, since: number): VersionChanges;
   /** Names of the packages, byte by byte. */
   packages(): AsyncIterable<string>;
+  /** Packages whose names begin so, with a number that grows with every change of theirs; some may be empty by now. */
+  revisions(prefix: string): AsyncIterable<{ readonly name: string; readonly revision: number }>;
 }
 
 /** What happened to the versions of a package since they were read. */
@@ -33,6 +35,8 @@ export interface VersionChanges {
 export interface DocumentKind<Doc> {
   /** The package that the document of this name is about; undefined for those about a whole repository. */
   package(name: string): string | undefined;
+  /** The beginning of the names of further packages that it is about. */
+  prefix?(name: string): string | undefined;
   /** Where it lies as a path: rights to it and patterns are asked for this. */
   path(name: string): RepoPath;
   /** Undefined where nothing has the name. `previous` is what was built of an earlier state, to build on. */

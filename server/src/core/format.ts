@@ -15,7 +15,7 @@ export type PathKind =
       /** Whether clients that put it themselves are told that all is well. */
       readonly puts: 'taken' | 'refused';
     }
-  | { readonly kind: 'checksum'; readonly of: RepoPath; readonly algorithm: 'sha256' | 'sha1' | 'md5' }
+  | { readonly kind: 'checksum'; readonly of: RepoPath; readonly algorithm: 'sha512' | 'sha256' | 'sha1' | 'md5' }
   | { readonly kind: 'reserved' };
 
 /** Where a format's own protocol lives: the URL path before `{repo}` and the one between it and the routes. */
@@ -56,6 +56,9 @@ export interface Incoming {
   readonly settings: Repository['settings'];
   /** What whoever put it says of it. */
   readonly properties?: Properties;
+  /** Of the repository that is to keep it; what it has from an upstream is not refused. */
+  readonly packageType?: string;
+  readonly rclass?: Repository['rclass'];
 }
 
 /** What a format read from the bytes of a file. */
@@ -69,6 +72,21 @@ export interface Ingested {
   readonly properties?: Properties;
   /** Why it is kept but stands in no index, in a sentence for people. */
   readonly unindexed?: string;
+}
+
+/** What says where a file is kept. */
+export interface SettledIn extends Pick<Repository, 'settings' | 'children'> {
+  /** Whether the file is there already, and only its name is asked for. */
+  readonly stored: boolean;
+}
+
+/** Makes other bytes of a file. */
+export interface Adaptation {
+  /** Names what is made: two of the same name make the same of the same bytes. */
+  readonly name: string;
+  readonly maxBytes: number;
+  /** Undefined where nothing is to be changed. */
+  apply(bytes: Buffer): Promise<Buffer | undefined>;
 }
 
 export interface Format {
@@ -86,6 +104,17 @@ export interface Format {
   ingest?(file: Incoming): Promise<Ingested>;
   /** The package whose file lies at the path, where paths tell. */
   packageOf?(path: RepoPath): string | undefined;
+  /** The folder in which a package lies; without it, the one of its name. */
+  folderOf?(packageName: string): RepoPath;
+  /**
+   * Where a file that is put at the path is kept, where the settings of the repository give it another name. A path
+   * that was made for it must be free.
+   */
+  settle?(path: RepoPath, repo: SettledIn): Promise<{ readonly path: RepoPath; readonly made: boolean }>;
+  /** The file that a path stands for, where another file than the one of its name is the newest. */
+  newest?(path: RepoPath, repo: Pick<Repository, 'document'>): Promise<RepoPath | undefined>;
+  /** How a virtual repository gives a file otherwise than its member has it; undefined where it does not. */
+  adapt?(path: RepoPath, settings: Repository['settings']): Adaptation | undefined;
   /**
    * The beginning that the names of one owner's packages share, such as a scope: where a local repository has one of
    * them, remotes beside it are not asked for the others. Without it each name stands for itself.

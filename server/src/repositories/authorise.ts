@@ -83,7 +83,7 @@ const ACTION_TEXT: Readonly<Record<Action, string>> = {
 };
 
 /** Binds a leaf to what one caller may do. */
-export function authorise(leaf: LeafRepository, access: Access, documents: Format['documents']): Repository {
+export function authorise(leaf: LeafRepository, access: Access, format: Format | undefined): Repository {
   const readable = (path: RepoPath) => access.allows('read', path);
   /** Nothing, where the caller may not know; an error, where it may be told why. */
   const hidden = (path: RepoPath): undefined => {
@@ -95,7 +95,7 @@ export function authorise(leaf: LeafRepository, access: Access, documents: Forma
     }
     return undefined;
   };
-  const packageFolder = (name: string) => name as RepoPath;
+  const packageFolder = (name: string) => format?.folderOf?.(name) ?? (name as RepoPath);
   return {
     key: leaf.key,
     packageType: leaf.packageType,
@@ -111,7 +111,7 @@ export function authorise(leaf: LeafRepository, access: Access, documents: Forma
       return found && !readable(found.path) ? hidden(found.path) : found;
     },
     async document(kind, name) {
-      const definition = documents?.[kind];
+      const definition = format?.documents?.[kind];
       const path = definition?.path(name);
       if (!definition || path === undefined) return undefined;
       const folder = packageFolder(definition.package(name) ?? '');
@@ -150,7 +150,7 @@ export function authorise(leaf: LeafRepository, access: Access, documents: Forma
       const { found, next } = await leaf.descendants(folder, page);
       return { found: found.filter((node) => (node.folder ? access.mayList(node.path) : readable(node.path))), next };
     },
-    packages: (page) => packagesReadable(leaf, access, page),
+    packages: (page) => packagesReadable(leaf, access, page, format?.folderOf),
     async versionNames(packageName, page) {
       if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName)) ?? [];
       return fill(
@@ -200,7 +200,21 @@ function listReadable(leaf: LeafRepository, access: Access, folder: RepoPath, pa
 }
 
 /** Pages through what the caller may see, reading only those parts of the order that can hold some of it. */
-async function packagesReadable(leaf: LeafRepository, access: Access, page: Page): Promise<readonly string[]> {
+async function packagesReadable(
+  leaf: LeafRepository,
+  access: Access,
+  page: Page,
+  folderOf: Format['folderOf'],
+): Promise<readonly string[]> {
+  if (folderOf) {
+    // Where names are no paths, their order says nothing of where they lie.
+    return fill(
+      page,
+      (next) => leaf.packages(next, access),
+      (name) => name,
+      (name) => access.mayList(folderOf(name)),
+    );
+  }
   const found = new Set<string>();
   for (const prefix of [...access.readablePrefixes].sort()) {
     const literal = prefix.replace(/\/+$/, '');

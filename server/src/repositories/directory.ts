@@ -301,7 +301,7 @@ export class RepositoryDirectory {
     if (held.plan) return this.#bindVirtual(held.row, held.plan, principal, narrow, options);
     const access = this.#accessTo(held, principal, narrow);
     if (!access || !held.leaf) return undefined;
-    return authorise(held.leaf, access, this.#formatOf(held.row)?.documents);
+    return authorise(held.leaf, access, this.#formatOf(held.row));
   }
 
   #find(key: string): Held | undefined {
@@ -355,7 +355,7 @@ export class RepositoryDirectory {
       const held = this.#find((asks ? undefined : this.cacheKeyOf(member.key)) ?? member.key);
       const access = held && this.#accessTo(held, principal, narrowed, member.passage);
       if (!access || !held.leaf) return undefined;
-      return { member, access, repo: authorise(held.leaf, access, this.#formatOf(held.row)?.documents) };
+      return { member, access, repo: authorise(held.leaf, access, this.#formatOf(held.row)) };
     };
   }
 

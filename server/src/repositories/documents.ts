@@ -5,7 +5,7 @@ import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import type { PackageVersion } from '../core/repository.ts';
 import type { Database } from '../db/database.ts';
-import { getPackageRevision } from '../db/package-revisions.ts';
+import { getPackageRevision, listPackageRevisions } from '../db/package-revisions.ts';
 import {
   countVersions,
   listPackages,
@@ -57,8 +57,9 @@ export class LocalDocuments {
     const definition = formats.find(({ packageTypes }) => packageTypes.includes(packageType))?.documents?.[kind];
     if (!definition) return undefined;
     const packageName = definition.package(name);
+    const prefix = definition.prefix?.(name);
     const key = `${kind}\n${name}`;
-    const revision = await database.read((db) => getPackageRevision(db, id, packageName));
+    const revision = await database.read((db) => getPackageRevision(db, id, packageName, prefix));
     if (revision === 0 && packageName !== undefined) return undefined;
     const build = () => this.#build(definition, name, { key, revision });
     const known = this.#states.get(key);
@@ -134,6 +135,16 @@ export class LocalDocuments {
             }
           },
         };
+      },
+      async *revisions(prefix: string): AsyncIterable<{ readonly name: string; readonly revision: number }> {
+        for (let after: string | undefined; ; ) {
+          const page = await database.read((db) =>
+            listPackageRevisions(db, id, prefix, { limit: PAGE, ...(after !== undefined && { after }) }),
+          );
+          yield* page;
+          if (page.length < PAGE) return;
+          after = page.at(-1)?.name;
+        }
       },
       async *packages(): AsyncIterable<string> {
         for (let after: string | undefined; ; ) {

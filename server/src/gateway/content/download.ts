@@ -5,6 +5,7 @@ import { clip, joinPath, type Properties, type RepoPath } from '../../core/ids.t
 import type { AssetReply, Reply } from '../../core/protocol.ts';
 import type { Arriving, Asset } from '../../core/repository.ts';
 import { propertiesXml } from '../../lib/properties-xml.ts';
+import { adaptedChecksum, adaptedReply } from './adapted.ts';
 import { entryReply } from './archive-entry.ts';
 import { type ContentRequest, encodePath } from './content-request.ts';
 import { documentChecksum, documentReply } from './documents.ts';
@@ -21,20 +22,24 @@ export async function get(request: ContentRequest): Promise<Reply> {
   if (!plain.folder && path !== '') {
     const method = exchange.request.method ?? 'GET';
     const withoutBytes = method === 'HEAD' || request.withoutBytes === true;
-    const asset = await find(request, path, withoutBytes ? 'headers' : 'bytes');
-    if (asset) return fileReply(asset, request);
     const kind = format?.classify(path);
     if (kind?.kind === 'document') {
       const document = await documentReply(request, kind);
       if (document) return document;
+    } else {
+      const asset = await find(request, path, withoutBytes ? 'headers' : 'bytes');
+      if (asset)
+        return (request.withoutBytes ? undefined : await adaptedReply(request, asset)) ?? fileReply(asset, request);
     }
     if (kind?.kind === 'checksum') {
       const of = format?.classify(kind.of);
       const sum = of?.kind === 'document' ? await documentChecksum(request, of, kind.algorithm) : undefined;
       if (sum) return sum;
       const found = await find(request, kind.of, 'bytes');
+      const adapted = found && (await adaptedChecksum(request, found, kind.algorithm));
+      if (adapted) return adapted;
       const file = found && (await atRest(found));
-      if (file) return sidecarReply(method, file, kind.algorithm, await fileReply(file, request));
+      if (file) return sidecarReply(request, file, kind.algorithm, await fileReply(file, request));
     }
     const entry = path.includes('!/') ? await entryReply(request) : undefined;
     if (entry) return entry;
@@ -80,11 +85,18 @@ async function find(
   path: RepoPath,
   purpose: 'headers' | 'bytes',
 ): Promise<Asset | Arriving | undefined> {
-  const { repo, layout, plain } = request;
+  const { repo, layout, plain, format } = request;
   const filters = filtersOf(plain.parameters);
   const accept = async (asset: { readonly path: RepoPath }) =>
     filters.length === 0 || passes(await repo.properties(asset.path), filters);
-  const asset = await repo.serve({ path }, purpose);
+  // Of several members of a virtual repository the first that has a file has not always the newest.
+  const isSnapshot = format?.newest !== undefined && asksForLatest(path);
+  const newer = isSnapshot && repo.rclass === 'virtual' ? await format?.newest?.(path, repo) : undefined;
+  let asset = await repo.serve({ path: newer ?? path }, purpose);
+  if (!asset && isSnapshot && newer === undefined) {
+    const newest = await format?.newest?.(path, repo);
+    asset = newest === undefined || newest === path ? undefined : await repo.serve({ path: newest }, purpose);
+  }
   if (!asset) return layout && asksForLatest(path) ? findLatest(repo, layout, path, accept) : undefined;
   if (await accept(asset)) return asset;
   throw notFound(request);

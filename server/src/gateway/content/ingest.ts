@@ -23,7 +23,15 @@ export async function ingest(
     'checksums' in content
       ? await content.checksums()
       : { sha256: content.sha256, sha1: content.sha1 ?? '', md5: content.md5 ?? '' };
-  const found = await format.ingest({ path, content: bytes, checksums, settings: repo.settings, properties });
+  const found = await format.ingest({
+    path,
+    content: bytes,
+    checksums,
+    settings: repo.settings,
+    properties,
+    packageType: repo.packageType,
+    rclass: repo.rclass,
+  });
   if (found.unindexed === undefined) return found;
   return { ...found, properties: { ...found.properties, [UNINDEXED]: [found.unindexed.slice(0, MAX_REASON)] } };
 }

@@ -1,45 +1,57 @@
 /** Checksum files: computed when read, verified when put, never stored. */
+import { createHash } from 'node:crypto';
 import { readAll } from '../../core/bodies.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { PathKind } from '../../core/format.ts';
-import { clip, type RepoPath } from '../../core/ids.ts';
+import { clip, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import type { AssetReply, Reply } from '../../core/protocol.ts';
 import type { Asset } from '../../core/repository.ts';
+import { Lru } from '../../lib/lru.ts';
+import type { Turnstile } from '../../lib/turnstile.ts';
 import { type ContentRequest, uriOf } from './content-request.ts';
 
 type Sidecar = Extract<PathKind, { kind: 'checksum' }>;
 
 const MEDIA_TYPE = 'application/x-checksum';
 const MAX_BYTES = 1024;
+const computed = new Lru<Sha256, string>({ maxEntries: 10_000 });
 
 /** The bare value; asked for its head, all that verifies the file it is of. */
 export async function sidecarReply(
-  method: string,
+  { exchange, looking }: Pick<ContentRequest, 'exchange' | 'looking'>,
   of: Asset,
   algorithm: Sidecar['algorithm'],
   head: AssetReply,
 ): Promise<Reply> {
-  const value = (await of.checksums())[algorithm];
+  const { method } = exchange.request;
+  const value = algorithm === 'sha512' ? await sha512Of(of, looking) : (await of.checksums())[algorithm];
   const headers = { 'Content-Type': MEDIA_TYPE, 'Last-Modified': of.modifiedAt.toUTCString() };
   if (method !== 'HEAD') return { status: 200, bytes: Buffer.from(value), headers };
   return { ...head, mediaType: MEDIA_TYPE };
 }
 
 /** Clients that deploy checksum files mean to have them verified. */
-export async function putSidecar(request: ContentRequest, { of, algorithm }: Sidecar): Promise<Reply> {
-  const { repo, exchange, plain } = request;
-  const received = await readChecksum(request, of);
+export async function putSidecar(request: ContentRequest, { of: named, algorithm }: Sidecar): Promise<Reply> {
+  const { repo, exchange, plain, format, looking } = request;
+  const received = await readChecksum(request, named);
+  const { children, settings } = repo;
+  const settled = await format?.settle?.(named, { settings, children, stored: true });
+  const of = settled?.path ?? named;
+  const file = repo.allows('read', of) ? await repo.get(of) : undefined;
   // One that was computed late is computed now, where the caller may read it.
-  if (repo.allows('read', of)) await (await repo.get(of))?.checksums();
-  const { actual, isFolder } = await repo.change(of, async (tree) => ({
-    actual: await tree.declare(of, algorithm, received),
+  await file?.checksums();
+  const strongest = algorithm === 'sha512' && file ? await sha512Of(file, looking) : undefined;
+  const { declared, isFolder } = await repo.change(of, async (tree) => ({
+    declared: await tree.declare(of, algorithm === 'sha512' ? 'sha256' : algorithm, received),
     isFolder: (await tree.get(of))?.folder === true,
   }));
+  // Nothing keeps this one, so who may not read the file is believed.
+  const actual = declared === undefined || algorithm !== 'sha512' ? declared : (strongest ?? received);
   if (isFolder) throw new AppError('conflict', `"${clip(of, 300)}" is a folder, which has no checksum.`);
   if (actual === undefined) {
     throw new AppError('not_found', `Target file to set checksum on doesn't exist: ${repo.key}:${clip(of, 300)}`);
   }
-  if (actual !== received) {
+  if (actual !== received && settings['checksumPolicyType'] !== 'server-generated-checksums') {
     const shown = repo.allows('read', of) ? actual : 'another';
     throw new AppError(
       'conflict',
@@ -47,6 +59,20 @@ export async function putSidecar(request: ContentRequest, { of, algorithm }: Sid
     );
   }
   return { status: 201, headers: { Location: uriOf({ exchange, repo }, plain.path) } };
+}
+
+/** Computed where it is asked for: of the bytes the store knows other names. */
+async function sha512Of(of: Asset, looking: Turnstile): Promise<string> {
+  const known = computed.get(of.sha256);
+  if (known !== undefined) return known;
+  return looking.pass(async () => {
+    const hash = createHash('sha512');
+    if (of.content.inline) hash.update(of.content.inline);
+    else await of.content.pump(undefined, async (chunk) => void hash.update(chunk));
+    const value = hash.digest('hex');
+    computed.set(of.sha256, value);
+    return value;
+  });
 }
 
 async function readChecksum({ exchange }: ContentRequest, of: RepoPath): Promise<string> {

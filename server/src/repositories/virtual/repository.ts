@@ -75,6 +75,7 @@ export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Reposit
   };
   const requireFile = (path: RepoPath) => members.requireSome(path, (access) => access.allows('read', path));
   const requireFolder = (path: RepoPath) => members.requireSome(path, (access) => access.mayList(path));
+  const folderOf = (name: string) => format?.folderOf?.(name) ?? (name as RepoPath);
   /** The first member that has it. */
   const first = async <T>(read: (repo: Repository) => Promise<T | undefined>): Promise<T | undefined> => {
     for (const { repo } of members.of(plan.members)) {
@@ -106,7 +107,7 @@ export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Reposit
     },
     async serve(wanted, purpose) {
       const found = await resolver.serve(wanted, purpose);
-      if (!found) 'path' in wanted ? requireFile(wanted.path) : requireFolder(wanted.package as RepoPath);
+      if (!found) 'path' in wanted ? requireFile(wanted.path) : requireFolder(folderOf(wanted.package));
       return found;
     },
     async document(kind, name) {
@@ -126,12 +127,12 @@ export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Reposit
         name === undefined
           ? await first((repo) => repo.find(undefined, digest))
           : await resolver.held({ package: name, digest, lead: false });
-      if (!found) requireFolder((name ?? '') as RepoPath);
+      if (!found) requireFolder(folderOf(name ?? ''));
       return found;
     },
     async version(name, version) {
       const found = await resolver.held({ package: name, version });
-      if (!found) requireFolder(name as RepoPath);
+      if (!found) requireFolder(folderOf(name));
       return found;
     },
     children: (path, page) => listings.children(path, page),

@@ -75,7 +75,9 @@ export class Resolver {
   async endsWith(tier: Tier, name: string | undefined): Promise<boolean> {
     const { plan, database, members } = this.#deps;
     if (!tier.priority || name === undefined || tier === plan.tiers.at(-1)) return false;
-    const seen = members.of([...tier.byId.values()]).filter(({ access }) => access.mayList(name as RepoPath));
+    const seen = members
+      .of([...tier.byId.values()])
+      .filter(({ access }) => access.mayList(this.#deps.format?.folderOf?.(name) ?? (name as RepoPath)));
     const ids = seen.map(({ member }) => member.leaf.id);
     if (!(await database.read((db) => holdsPackage(db, ids, name, 'exact')))) return false;
     traceStep(`A member with priority has the package "${clip(name, 300)}", so no others are asked for it.`, 'caller');
