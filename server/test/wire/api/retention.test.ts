@@ -7,6 +7,8 @@ import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } fro
 
 const ALL = '/artifactory/api/repositories';
 const FOLDER = 'com/acme/app/1.0-SNAPSHOT';
+/** The files of these tests are no real ones, and keep the names they are given. */
+const AS_DEPLOYED = { packageType: 'maven', suppressPomConsistencyChecks: true, snapshotVersionBehavior: 'deployer' };
 
 onEachStorage('retention', (world) => {
   const put = (path: string, status = 201) =>
@@ -16,7 +18,7 @@ onEachStorage('retention', (world) => {
   test('refuses releases or snapshots where a repository does not handle them', async () => {
     const { admin } = world().app;
     const make = (key: string, body: object) =>
-      expectStatus(sendJson(admin, 'PUT', `${ALL}/${key}`, { rclass: 'local', packageType: 'maven', ...body }), 200);
+      expectStatus(sendJson(admin, 'PUT', `${ALL}/${key}`, { rclass: 'local', ...AS_DEPLOYED, ...body }), 200);
     await make('releases', { handleSnapshots: false });
     await make('snapshots', { handleReleases: false });
     const release = 'com/acme/app/1.0/app-1.0.jar';
@@ -41,7 +43,7 @@ onEachStorage('retention', (world) => {
 
   test('keeps only so many unique snapshots, whoever deploys', async () => {
     const { app } = world();
-    const body = { rclass: 'local', packageType: 'maven', maxUniqueSnapshots: 2 };
+    const body = { rclass: 'local', ...AS_DEPLOYED, maxUniqueSnapshots: 2 };
     await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/few`, body), 200);
     const dora = await createUser(app, 'dora');
     await grant(app, 'dora-deploys', ['few'], { dora: ['r', 'w'] });

@@ -1,0 +1,70 @@
+/** Maven repositories, and those of Gradle, Ivy and sbt, which speak the same protocol. */
+import { documentKind } from '../../core/document.ts';
+import type { Format, PathKind } from '../../core/format.ts';
+import { type RepoPath, splitPath } from '../../core/ids.ts';
+import type { RemoteRules } from '../../core/remote.ts';
+import { ingest } from './ingest.ts';
+import { metadataKind } from './metadata.ts';
+import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, timeOf } from './paths.ts';
+import { adaptPom } from './pom-cleanup.ts';
+import { newestSnapshot, settle } from './snapshots.ts';
+
+/** Names other repository managers keep control data under; nothing of a user's may lie there. */
+const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
+const SIDECAR = /^(.+)\.(sha512|sha256|sha1|md5)$/;
+/** What upstreams make anew, beside metadata: indexes, catalogues and lists of prefixes. */
+const REMADE = /^(\.index|\.meta)\/|(^|\/)archetype-catalog\.xml$/;
+
+export function defineMaven(): Format {
+  return {
+    packageTypes: ['maven', 'gradle', 'ivy', 'sbt'],
+    mounts: [],
+    routes: [],
+    plainPaths: true,
+    classify,
+    ingest,
+    packageOf: (path) => releaseOf(path)?.package,
+    folderOf,
+    // The artifacts of a group have one owner.
+    territory: (name) => name.slice(0, name.indexOf(':') + 1),
+    settle,
+    newest: newestSnapshot,
+    adapt: adaptPom,
+    documents: { metadata: documentKind(metadataKind) },
+    remote: REMOTE,
+  };
+}
+
+function classify(path: RepoPath): PathKind {
+  if (RESERVED.test(path.normalize('NFKC').replace(/[ .]+(?=\/|$)/g, ''))) return { kind: 'reserved' };
+  const { parent, name } = splitPath(path);
+  if (name === METADATA_FILE && parent !== '') {
+    return { kind: 'document', document: 'metadata', name: parent, puts: 'taken' };
+  }
+  const [, of, algorithm] = SIDECAR.exec(path) ?? [];
+  if (of !== undefined) return { kind: 'checksum', of: of as RepoPath, algorithm: algorithm as 'sha512' };
+  return { kind: 'artifact', mutable: isMutable(path) };
+}
+
+/** Whether an upstream may have another file of this name tomorrow: snapshots without a time, and what is made anew. */
+function isMutable(path: RepoPath): boolean {
+  if (REMADE.test(path)) return true;
+  const at = parseMavenPath(path);
+  if (at) return isSnapshot(at.version) && timeOf(at) === undefined;
+  return splitPath(path).name.includes('-SNAPSHOT');
+}
+
+const REMOTE: RemoteRules = {
+  fetch(wanted, { settings }) {
+    if (!('path' in wanted) || wanted.path === '') return undefined;
+    const { path } = wanted;
+    const kind = classify(path);
+    // Checksums are those of the file itself, and metadata is asked for as such.
+    if (kind.kind !== 'artifact') return undefined;
+    const at = parseMavenPath(path);
+    // An upstream that is kept for the one is not asked for the other.
+    if (at && settings[isSnapshot(at.version) ? 'handleSnapshots' : 'handleReleases'] === false) return undefined;
+    const name = releaseOf(path)?.package;
+    return { key: path, path, ask: { path }, mutable: kind.mutable, ...(name !== undefined && { package: name }) };
+  },
+};
