@@ -64,12 +64,19 @@ export function publishDocument(
   };
 }
 
+export interface NpmAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly bytes: Buffer;
+  json(): unknown;
+}
+
 export interface NpmCaller {
   request(
     method: string,
     path: string,
     options?: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string | Uint8Array },
-  ): Promise<{ readonly status: number; readonly text: string; readonly bytes: Buffer; json(): unknown }>;
+  ): Promise<NpmAnswer>;
 }
 
 /** Publishes the document; `base` is the path of the registry, such as `/artifactory/api/npm/npm-local`. */

@@ -1,9 +1,13 @@
 /** The document of a package: all its versions and what the tags point to. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { DocumentSource } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { PackageVersion } from '../../core/repository.ts';
 import { compareVersions, isPrerelease, tarballPath } from './names.ts';
 import { type ReleaseRow, readRow, type Said } from './release.ts';
+
+/** So many rows are some milliseconds of work. */
+const MANY = 1000;
 
 /** A version as documents have it; the texts are members of JSON objects. */
 export interface Release {
@@ -98,6 +102,7 @@ export async function buildPackument(
   const left = await changes.remaining(rows.size);
   if (left) for (const version of rows.keys()) if (!left.has(version)) rows.delete(version);
   const sorted = order === Number.POSITIVE_INFINITY ? inOrder(rows) : rows;
+  if (rows.size > MANY) await turn();
   return derive(name, sorted, { seen, readmes });
 }
 

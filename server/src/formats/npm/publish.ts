@@ -209,19 +209,14 @@ function damaged(field: string): AppError {
 async function refuseSibling(repo: Repository, name: string, version: string): Promise<void> {
   const bare = withoutBuild(version);
   const siblings = await repo.versionNames(name, { after: `${bare}*`, before: `${bare},`, limit: 10 });
-  const others = siblings
-    .map(({ version: other }) => other)
-    .filter((other) => other !== version && !other.includes('/'));
-  const isPlainThere =
-    bare !== version &&
-    (await repo.versionNames(name, { after: bare.slice(0, -1), before: `${bare}!`, limit: 100 })).some(
-      (found) => found.version === bare,
-    );
-  const other = isPlainThere ? bare : others[0];
-  if (other === undefined) return;
-  throw new AppError(
+  const other = siblings.map((found) => found.version).find((found) => found !== version && !found.includes('/'));
+  if (other !== undefined) throw sibling(name, version, other);
+}
+
+function sibling(name: string, version: string, other: string): AppError {
+  return new AppError(
     'conflict',
-    `${name}@${version} cannot be published beside ${other}: to clients, build metadata does not make another version.`,
+    `Version ${version} of "${name}" cannot be published beside ${other}: to clients, build metadata makes no other version.`,
   );
 }
 
@@ -232,6 +227,8 @@ async function refuseRepeated(
   { name, version, landed }: { readonly name: string; readonly version: string; readonly landed: Landed },
 ): Promise<void> {
   const path = tarballPath(name, version);
+  const bare = withoutBuild(version);
+  if (bare !== version && (await tree.version(name, bare))) throw sibling(name, version, bare);
   for (const found of await rowsOf(tree, name, version)) {
     if (!readRow(found)) continue;
     const isSame = found.path === path && found.sha256 === landed.sha256;

@@ -12,7 +12,7 @@ export const MEDIA_TYPES: Readonly<Record<Style, string>> = {
 };
 
 /** Joined at once: some milliseconds of work. */
-const AT_ONCE = 500;
+const AT_ONCE = 250;
 /** Said of the latest version, these are said of the package. */
 const HOISTED = ['description', 'homepage', 'keywords', 'repository', 'author', 'contributors', 'bugs', 'license'];
 
@@ -35,8 +35,10 @@ export async function renderPackument(doc: Packument, style: Style, base: string
     text = '';
     await turn();
   }
-  flush(`${text}},"time":${renderTimes(doc)}${style === 'full' ? closing(doc) : ''}}`);
+  flush(`${text}},"time":`);
   if (parts.length > 1) await turn();
+  flush(`${renderTimes(doc)}${style === 'full' ? closing(doc) : ''}}`);
+  if (parts.length > 2) await turn();
   return { bytes: Buffer.concat(parts), mediaType: MEDIA_TYPES[style], etag: hash.digest('hex') };
 }
 
