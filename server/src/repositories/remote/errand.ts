@@ -96,6 +96,11 @@ export class FileErrand implements Errand {
       await this.#remember(answer, held);
       return { kind: 'held' };
     }
+    if (held && this.#isOlder(answer)) {
+      answer.body.destroy();
+      await this.#remember({ ...answer, headers: {} }, held);
+      return { kind: 'held' };
+    }
     try {
       checkKind(this.#options.repo, answer.headers, fetch, settings);
       const digests = this.#digests(answer, pinned);
@@ -181,6 +186,18 @@ export class FileErrand implements Errand {
     const arrived = { landed: landedOf(known), bytes, mediaType: known.mediaType, headers: answer.headers };
     await admit(local, access, arrived, { fetch, expected: [], declared: {}, modifiedAt: undefined });
     await this.#remember(answer, known);
+    return true;
+  }
+
+  /** Whether a list is older than the one that is kept: one of several servers behind the address is behind the others. */
+  #isOlder({ headers }: UpstreamAnswer): boolean {
+    const { fetch, item, repo } = this.#options;
+    const [before, now] = [timeOf(item?.lastModified), timeOf(headers['last-modified'])];
+    if (!fetch.check || before === undefined || now === undefined || now >= before) return false;
+    this.#deps.warn(
+      { repository: repo, path: fetch.path },
+      'an upstream gave an older list than before; the newer one is kept',
+    );
     return true;
   }
 

@@ -48,6 +48,23 @@ onEachRemoteStorage('lists and rights of a remote repository', (world) => {
     });
   });
 
+  test('an older list than the one that is kept does not replace it', async () => {
+    const { remote, get, upstream, app } = world();
+    const publishList = (tags: readonly string[], modified: string) =>
+      upstream.serve('/v2/team/older/tags/list', list(tags), { 'Last-Modified': modified });
+    publishList(['1', '2'], 'Tue, 03 Feb 2026 10:00:00 GMT');
+    await remote('older', { ...settings(), retrievalCachePeriodSecs: 0 });
+    const tags = async () => ((await get('/v2/older/team/older/tags/list')).json() as { tags: string[] }).tags;
+    assert.deepEqual(await tags(), ['1', '2']);
+    publishList(['1'], 'Mon, 02 Feb 2026 10:00:00 GMT');
+    await eventually(async () => {
+      assert.deepEqual(await tags(), ['1', '2']);
+      assert.ok(app.complaints.some(({ message }) => message.includes('older list')));
+    });
+    publishList(['1', '2', '3'], 'Wed, 04 Feb 2026 10:00:00 GMT');
+    await eventually(async () => assert.deepEqual(await tags(), ['1', '2', '3']));
+  });
+
   test('reading alone gives what is kept; filling needs the right to deploy, asked before anything is sent', async () => {
     const { app, remote, get, upstream } = world();
     publish(upstream, 'team/rights', '1');

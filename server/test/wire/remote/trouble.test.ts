@@ -108,6 +108,19 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
     assert.ok(Date.parse(after.lastModified) < Date.now() + 60_000);
   });
 
+  test('a miss is explained by what was asked, and by what is remembered', async () => {
+    const { remote, get } = world();
+    const at = await remote('explained');
+    for (const expected of [/asked for [^.]*gone.txt[\s\S]*answered 404/, /answered 404[\s\S]*asked again after/]) {
+      const answer = await get(`${at}/gone.txt`);
+      assert.equal(answer.status, 404);
+      await eventually(async () => {
+        const told = await get(`/artifactory/api/explain/${String(answer.headers['x-request-id'])}`);
+        assert.match(told.text, expected);
+      });
+    }
+  });
+
   test('names that mean something to other servers are asked for as what they are', async () => {
     const { upstream, remote, get } = world();
     const at = await remote('odd');
