@@ -1,7 +1,10 @@
 /** One server as the upstream of another: what is listed, fetched by whom, kept, and still there when the upstream is not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { sweepOnce } from '../../../src/repositories/reclaim.ts';
+import { cleanCaches } from '../../../src/repositories/remote/unused-files.ts';
 import { eventually } from '../../support/eventually.ts';
+import { ImageClient, makeImage, sha256, TYPES } from '../../support/oci.ts';
 import { createUser, expectStatus, getJson, grant, sendJson } from '../api/api-world.ts';
 import { deploy, onEachSecondServer, type SecondServer } from './second-server.ts';
 
@@ -120,6 +123,53 @@ onEachSecondServer('a second server', (world) => {
     }
     await set({ blackedOut: false });
     assert.equal(await text(world(), 'stated/b.txt'), 'beta');
+  });
+
+  test('gives layers of an image again that the cache let go of', async () => {
+    const { app, upstream, remote } = world();
+    const image = makeImage({ layers: 2 });
+    await new ImageClient(upstream.admin, '/v2/docker-local/team/app').push('1.0', image);
+    const settings = { packageType: 'docker', unusedArtifactsCleanupPeriodHours: 1 };
+    await remote('images', 'docker-local', { ...settings, url: `${upstream.url}/v2/docker-local` });
+    const client = new ImageClient(app.admin, '/v2/images/team/app');
+    const pull = async () => {
+      const manifest = await client.request('GET', '/manifests/1.0', { headers: { accept: TYPES.manifest } });
+      assert.ok(manifest.bytes.equals(image.bytes), manifest.text);
+      for (const bytes of [image.config, ...image.layers]) {
+        assert.ok((await client.request('GET', `/blobs/${sha256(bytes)}`)).bytes.equals(bytes));
+      }
+    };
+    const keptAll = () =>
+      eventually(async () => {
+        assert.equal(((await children(world(), 'images/team/app/1.0')) as unknown[]).length, 4);
+      });
+    await pull();
+    await keptAll();
+    await app.core.downloads.flush();
+    const database = await app.openDatabase();
+    try {
+      const long = { created_at: 1, modified_at: 1 };
+      const layers = image.layers.map((layer) => sha256(layer).replace(':', '__'));
+      await database.transaction(async (tx) => {
+        await tx.updateTable('node').set(long).where('name', 'in', layers).execute();
+        await tx.updateTable('statistic').set({ downloaded_at: 1 }).execute();
+      });
+      await database.transaction((tx) =>
+        tx
+          .updateTable('statistic')
+          .set({ downloaded_at: Date.now() })
+          .where('node_id', 'not in', (of) => of.selectFrom('node').select('id').where('name', 'in', layers))
+          .execute(),
+      );
+    } finally {
+      await database.close();
+    }
+    const proceed = async () => undefined;
+    assert.equal(await cleanCaches({ ...app.core, reviewDelayMs: 0 }, { now: Date.now(), proceed }), 2);
+    assert.equal(((await children(world(), 'images/team/app/1.0')) as unknown[]).length, 2);
+    await sweepOnce({ ...app.core }, async () => undefined);
+    await pull();
+    await keptAll();
   });
 
   test('may go: whatever was fetched from it is still served', async () => {
