@@ -1,5 +1,6 @@
 /** The read-only switch, for the whole server and for single repositories. */
 import { z } from 'zod';
+import { remoteKeyOf } from '../core/cache-keys.ts';
 import { AppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
 import { nameOf } from '../core/principal.ts';
@@ -21,7 +22,9 @@ export function readOnlyRoutes({ readOnly, repositories }: ReadOnlyApiDeps): rea
     if (key !== undefined && !repositories.has(key)) {
       throw new AppError('not_found', `There is no repository "${clip(key)}".`);
     }
-    return key;
+    // What a remote repository holds stands still with it.
+    const remote = remoteKeyOf(key ?? '');
+    return remote !== undefined && repositories.cacheKeyOf(remote) === key ? remote : key;
   };
   const state = (key?: string): Reply => {
     const standstill = readOnly.of(key);

@@ -175,6 +175,20 @@ onEachStorage('the cache of a remote repository', (world) => {
     }
   });
 
+  test('is read-only with the remote repository, by whichever name that is switched', async () => {
+    const { app } = world();
+    await makeRemote(app, 'standing', { 'a.txt': 'one' });
+    for (const key of ['standing', 'standing-cache']) {
+      const path = `/artifactory/api/system/readonly/${key}`;
+      await expectStatus(sendJson(app.admin, 'PUT', path, { reason: 'A backup runs.' }), 200);
+      const refused = await expectStatus(app.admin.request('DELETE', '/artifactory/standing-cache/a.txt'), 503);
+      assert.match(refused.text, /A backup runs\./);
+      assert.equal((await app.admin.request('GET', '/artifactory/standing-cache/a.txt')).text, 'one');
+      await expectStatus(app.admin.request('DELETE', path), 200);
+    }
+    await expectStatus(app.admin.request('DELETE', '/artifactory/standing-cache/a.txt'), 204);
+  });
+
   test('is given to those who have rights to the remote repository, by whichever name', async () => {
     const { app } = world();
     const targets = { 'by-remote': 'far', 'by-cache': 'far-cache', 'by-class': 'ANY REMOTE' };
