@@ -8,6 +8,8 @@ export interface ExpectedRow {
   readonly mediaType: string;
 }
 
+const BATCH = 500;
+
 export interface NewExpected {
   readonly name: string;
   readonly sha256: Sha256;
@@ -22,7 +24,16 @@ export async function setExpected(
   files: readonly NewExpected[],
 ): Promise<void> {
   await tx.deleteFrom('expected_file').where('lead_id', '=', lead.id).execute();
-  if (files.length === 0) return;
+  // Databases take only so many values in a statement.
+  for (let from = 0; from < files.length; from += BATCH)
+    await insertExpected(tx, lead, files.slice(from, from + BATCH));
+}
+
+async function insertExpected(
+  tx: Tx,
+  lead: { readonly id: number; readonly repoId: number; readonly package: string },
+  files: readonly NewExpected[],
+): Promise<void> {
   await tx
     .insertInto('expected_file')
     .values(

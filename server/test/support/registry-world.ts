@@ -53,8 +53,11 @@ export async function startRegistryWorld(
       return registry;
     },
     async stop() {
-      await world.stop();
-      await net.close();
+      try {
+        await world.stop();
+      } finally {
+        await net.close();
+      }
     },
   };
 }

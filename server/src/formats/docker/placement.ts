@@ -48,9 +48,11 @@ export async function placeManifest(tree: Tree, placement: Placement, elsewhere 
  * where the manifest lies now, under the first of its tags.
  */
 export async function placeCached(tree: Tree, placement: Placement): Promise<RepoPath> {
-  const files = await findFiles(tree, placement, NOWHERE_ELSE);
+  const { layers } = placement.manifest;
+  const digests = layers.map(({ digest }) => digest);
+  const files = await findFiles(tree, { ...placement, manifest: { ...placement.manifest, required: digests } });
   const missing = new Set(files.missing.map(renderDigest));
-  const expected = placement.manifest.layers.filter(({ digest }) => missing.has(renderDigest(digest)));
+  const expected = layers.filter(({ digest }) => missing.has(renderDigest(digest)));
   const leads = await placeEverywhere(tree, placement, files);
   for (const lead of leads) {
     await tree.expect(
@@ -77,7 +79,7 @@ interface Files {
 }
 
 /** The files that hold what the manifest names, and every digest that is missing. */
-async function findFiles(tree: Tree, { name, manifest }: Placement, { blobs }: Elsewhere): Promise<Files> {
+async function findFiles(tree: Tree, { name, manifest }: Placement, { blobs } = NOWHERE_ELSE): Promise<Files> {
   const resolved = new Map<string, Sha256>();
   for (const digest of manifest.required) {
     const sha256 = await tree.resolve(digest);

@@ -28,6 +28,9 @@ export interface RemoteDockerSettings {
 /** All that there are, and whatever else was pushed: what an upstream converts is not what was signed. */
 const ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, '*/*'].join(', ');
 
+/** Many times what images have; each is a row. */
+const MAX_LAYERS = 5000;
+
 /** Signatures are pushed after what they sign, under tags that are asked for at once. */
 const SIGNATURE_TAG = /^sha(256|512)-[0-9a-f]+/;
 const SIGNATURE_MISS_SECONDS = 60;
@@ -146,6 +149,7 @@ async function admitManifest(
     throw broken(`A manifest does not have the digest "${renderDigest(told)}" that came with it.`);
   }
   const manifest = readUpstreamManifest(bytes, mediaType);
+  if (manifest.layers.length > MAX_LAYERS) throw broken(`A manifest names more than ${MAX_LAYERS} blobs.`);
   return (tree) => placeCached(tree, { name, manifest, content: landed, labels: {}, ...as });
 }
 

@@ -267,7 +267,12 @@ export class FileErrand implements Errand {
       fetch.check?.(joined);
       return joined;
     });
-    const expected = Object.fromEntries(digests.map(({ algorithm, hex }) => [algorithm, hex]));
+    const expected: Partial<Record<Digest['algorithm'], string>> = {};
+    for (const { algorithm, hex } of digests) {
+      expected[algorithm] ??= hex;
+      // What was asked for comes first; what the answer says of itself does not stand in for it.
+      if (expected[algorithm] !== hex) throw wrong(repo, 'sent other bytes than were asked for');
+    }
     const landed = await this.#deps.blobs
       .receive(Readable.from([bytes]), { expected, signal: told.signal })
       .catch((error: unknown) => {
