@@ -11,6 +11,7 @@ export const measureNames = [
   'search',
   'virtual',
   'remote',
+  'pullthrough',
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 

@@ -10,6 +10,7 @@ import { measureFolders } from './measures/folders.ts';
 import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
 import { measurePull } from './measures/pull.ts';
+import { measurePullThrough } from './measures/pullthrough.ts';
 import { measurePush } from './measures/push.ts';
 import { measureRemote } from './measures/remote.ts';
 import { measureSearch } from './measures/search.ts';
@@ -34,6 +35,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   search: measureSearch,
   virtual: measureVirtual,
   remote: measureRemote,
+  pullthrough: measurePullThrough,
 };
 
 await main(parseOptions(process.env));

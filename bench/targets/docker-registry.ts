@@ -6,19 +6,28 @@ const binary = 'docker-registry';
 const installLimitMs = 300_000;
 
 /** Debian's registry without authentication and access log, with its in-memory cache: every advantage is its own. */
-export const dockerRegistry: Kind = {
-  name: 'docker-registry',
-  namePrefix: '',
-  credentials: undefined,
-  readyPath: '/v2/',
-  prepare: async ({ host, port, dir }) => {
-    const file = `${dir}/config.yml`;
-    await writeFile(file, renderConfig(`${host}:${port}`, `${dir}/storage`));
-    return { file: binary, args: ['serve', file], env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' } };
-  },
-};
+export const dockerRegistry: Kind = kindOf('docker-registry', {});
 
-function renderConfig(address: string, storageDir: string): string {
+/** The same as a cache in front of another registry. */
+export function dockerProxy(remoteUrl: string): Kind {
+  return kindOf('docker-registry proxy', { proxy: { remoteurl: remoteUrl } });
+}
+
+function kindOf(name: string, further: object): Kind {
+  return {
+    name,
+    namePrefix: '',
+    credentials: undefined,
+    readyPath: '/v2/',
+    prepare: async ({ host, port, dir }) => {
+      const file = `${dir}/config.yml`;
+      await writeFile(file, renderConfig(`${host}:${port}`, `${dir}/storage`, further));
+      return { file: binary, args: ['serve', file], env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' } };
+    },
+  };
+}
+
+function renderConfig(address: string, storageDir: string, further: object): string {
   // JSON is YAML, and needs no rules for quoting.
   return JSON.stringify({
     version: '0.1',
@@ -29,6 +38,7 @@ function renderConfig(address: string, storageDir: string): string {
       delete: { enabled: true },
     },
     http: { addr: address, secret: 'bench' },
+    ...further,
   });
 }
 
