@@ -10,7 +10,7 @@ const limitMs = 10 * 60_000;
 
 /** Installs a Python package with exactly the versions it was tested with, into an environment of its own. */
 export async function installPython(source: PythonClient): Promise<InstalledClient> {
-  const folder = join(clientFolder, 'python', source.package);
+  const folder = join(clientFolder, 'python', `${source.package}-${source.version}`);
   const path = join(folder, 'bin', source.command);
   const stamp = join(folder, 'source.json');
   const wanted = JSON.stringify(source);

@@ -24,7 +24,7 @@ export class ServerFacts {
   }
 
   async ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
-    const isJson = body !== undefined && typeof body !== 'string';
+    const isJson = body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array);
     return await fetch(`${this.root}/${path}`, {
       method,
       headers: {
@@ -32,7 +32,7 @@ export class ServerFacts {
         ...(isJson && { 'content-type': 'application/json' }),
         ...headers,
       },
-      ...(body !== undefined && { body: isJson ? JSON.stringify(body) : body }),
+      ...(body !== undefined && { body: isJson ? JSON.stringify(body) : (body as string | Uint8Array<ArrayBuffer>) }),
     });
   }
 

@@ -19,7 +19,8 @@ export function requireTarget(): Target {
   return known;
 }
 
-function parseTarget(text: string | undefined): Target {
+/** The registry that an address of this form names. */
+export function parseTarget(text: string | undefined): Target {
   if (text === undefined) {
     throw new Error('ENTREPOT_TEST_TARGET is not set: run "make test-clients", or name a running registry.');
   }

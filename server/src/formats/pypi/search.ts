@@ -37,12 +37,14 @@ async function find(repo: Repository, spec: RpcValue, all: boolean): Promise<str
   const [names, summaries] = ['name', 'summary'].map((field) => termsOf(spec, field));
   const has = (where: string, terms: readonly string[] | undefined) =>
     (terms ?? []).map((term) => where.toLowerCase().includes(term));
+  // Each summary of an upstream would be a request to it.
+  const looksAtSummaries = (summaries?.length ?? 0) > 0 && repo.rclass === 'local';
   const hits: string[] = [];
   let looked = 0;
   for (const name of await namesOf(repo)) {
     const inName = has(name, names).some(Boolean) || has(name, (names ?? []).map(dashed)).some(Boolean);
     if (hits.length === MAX_HITS || looked === MAX_LOOKED_AT) break;
-    if (!inName && (summaries?.length ?? 0) === 0) continue;
+    if (!inName && !looksAtSummaries) continue;
     looked += 1;
     const project = await findProject(repo, name);
     const version = project && newestOf(project);
