@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import { clientSuite, requireClient } from './client-suite.ts';
@@ -7,6 +7,7 @@ import { type CommandResult, failCommand, runCommand } from './command.ts';
 import { containerdSocket, startContainerd } from './containerd-daemon.ts';
 import { buildMultiArchImage, digestOf, writeLayout } from './oci-layout.ts';
 import { assertRegistryHolds } from './round-trip.ts';
+import { MIRRORED } from './server-under-test.ts';
 import { imageName, imagePath } from './target.ts';
 
 /** containerd brings its own ctr, which the module of version 2 builds as a program of its own. */
@@ -65,6 +66,25 @@ for (const generation of ['containerd', 'containerd2'] as const) {
           await failCommand(ctr, ctrArguments(puller, pull), { env: client.env }),
           /401|unauthorized|denied/i,
         );
+      });
+
+      test('pulls from this server as from a mirror of another registry', async (t) => {
+        const path = imagePath(`${generation}/multi`).slice(target.repository.length + 1);
+        const asked = await fetch(new URL(`/v2/${path}/manifests/v1?ns=${MIRRORED}`, target.url));
+        if (asked.headers.get('oci-namespace') === null) {
+          t.skip('the server under test is no mirror');
+          return;
+        }
+        const hosts = join(client.folder, 'hosts');
+        await mkdir(join(hosts, MIRRORED), { recursive: true });
+        // The registry itself is nowhere: what comes can only come from the mirror.
+        const settings = `server = "http://127.0.0.1:1"\n[host."http://${target.registry}"]\n  capabilities = ["pull", "resolve"]\n`;
+        await writeFile(join(hosts, MIRRORED, 'hosts.toml'), settings);
+        const credentials = ['--user', `${target.username}:${target.password}`];
+        const reference = `${MIRRORED}/${path}:v1`;
+        await run(puller, 'content', 'fetch', '--hosts-dir', hosts, ...credentials, '--all-platforms', reference);
+        const { stdout } = await run(puller, 'images', 'ls', `name==${reference}`);
+        assert.match(stdout, new RegExp(image.root.digest));
       });
 
       test('pulls and unpacks the image of the own platform', async () => {

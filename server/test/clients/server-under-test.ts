@@ -42,6 +42,7 @@ export async function startServer(
         ENTREPOT_DATA__DIR: folder,
         ENTREPOT_ADMIN_PASSWORD: password,
         ...patientWithFailures,
+        ENTREPOT_DOCKER__MIRRORS: `${MIRRORED}=docker-local`,
         // Upstreams of the tests are on this machine.
         ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8',
       },
@@ -55,6 +56,9 @@ export async function startServer(
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   };
 }
+
+/** A registry that nobody has, and that the server says it is a mirror of. */
+export const MIRRORED = 'mirrored.example';
 
 /** Every client tries a wrong password once, which together looks like somebody guessing. */
 const patientWithFailures = {
