@@ -28,11 +28,14 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
       await gate.promise;
       send(200, 'news', { ETag: '"2"' });
     });
-    const startedAt = performance.now();
-    const answer = await get(at);
-    assert.equal(answer.text, 'old');
-    assert.match(String(answer.headers.warning), /^110 /);
-    assert.ok(performance.now() - startedAt < 5000);
+    await eventually(async () => {
+      const startedAt = performance.now();
+      const answer = await get(at);
+      assert.equal(answer.text, 'old');
+      assert.ok(performance.now() - startedAt < 5000);
+      // The first request may still have joined the fetch that brought the copy.
+      assert.match(String(answer.headers.warning), /^110 /);
+    });
     gate.resolve();
     await eventually(async () => assert.equal((await get(CACHED('late', 'late.txt'))).text, 'news'));
   });
