@@ -78,9 +78,11 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
     }
     await mortal.stop();
     for (const name of ['a', 'b', 'c']) {
-      const answer = await get(`${at}/${name}.txt`);
-      assert.equal(answer.text, name);
-      assert.match(String(answer.headers.warning), /^110 /);
+      await eventually(async () => {
+        const answer = await get(`${at}/${name}.txt`);
+        assert.equal(answer.text, name);
+        assert.match(String(answer.headers.warning), /^110 /);
+      });
       assert.equal((await app.admin.request('HEAD', `${at}/${name}.txt`)).status, 200);
     }
     const startedAt = performance.now();
