@@ -83,7 +83,10 @@ async function startUnlocked(config: Config, log: Log, outside: Outside): Promis
     if (recorded.some(({ type }) => type.startsWith('repository.'))) {
       void repositories
         .reload()
-        .then(() => core.remotes.traffic.keep((key) => repositories.has(key)))
+        .then(() => {
+          core.remotes.traffic.keep((key) => repositories.has(key));
+          return core.upstreams.keep((key) => repositories.has(key));
+        })
         .catch((error: unknown) => log.warn({ err: error }, 'repositories could not be read'));
     }
     if (recorded.some(({ type }) => /^(user|group|permission|token|repository)\./.test(type))) {

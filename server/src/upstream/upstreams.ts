@@ -87,6 +87,11 @@ export class Upstreams {
     await known?.upstream.retire();
   }
 
+  /** Forgets the repositories that are gone. */
+  async keep(isThere: (key: string) => boolean): Promise<void> {
+    for (const key of [...this.#known.keys()]) if (!isThere(key)) await this.remove(key);
+  }
+
   /** Ends everything that is under way. */
   async close(): Promise<void> {
     const all = [...this.#known.values()];

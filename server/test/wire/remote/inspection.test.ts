@@ -87,6 +87,10 @@ onEachRemoteStorage('a remote repository', (world) => {
     assert.equal((status['pause'] as Json)['reason'], 'rate-limited');
     assert.equal(await sample(world(), 'remote_paused', { repo: 'limited', reason: 'rate-limited' }), 1);
     assert.deepEqual(await testOf(world(), 'limited'), { outcome: 'rate-limited' });
+    await expectStatus(world().app.admin.request('DELETE', '/artifactory/api/repositories/limited'), 200);
+    await eventually(async () => {
+      assert.equal(await sample(world(), 'remote_paused', { repo: 'limited', reason: 'rate-limited' }), undefined);
+    });
     await remote('offline', { offline: true });
     const offline = await statusOf(world(), 'offline');
     assert.deepEqual([offline['online'], offline['offline']], [false, true]);
