@@ -49,10 +49,26 @@ export interface PythonClient {
   readonly with: readonly string[];
 }
 
-export type ClientSource = GoClient | DebianClient | UnpackedClient | PythonClient;
+/** A client from npm's registry, in a folder of its own. */
+export interface NpmClient {
+  readonly kind: 'npm';
+  readonly package: string;
+  readonly version: string;
+  /** The executable's place inside the package. */
+  readonly file: string;
+}
+
+export type ClientSource = GoClient | DebianClient | UnpackedClient | PythonClient | NpmClient;
 
 /** Every client the suite drives. `docs/formats/docker.md` and `docs/api/clients.md` repeat this table for people. */
 export const clientSources = {
+  npm11: { kind: 'npm', package: 'npm', version: '11.21.2', file: 'bin/npm-cli.js' },
+  npm10: { kind: 'npm', package: 'npm', version: '10.9.9', file: 'bin/npm-cli.js' },
+  npm9: { kind: 'npm', package: 'npm', version: '9.9.4', file: 'bin/npm-cli.js' },
+  pnpm: { kind: 'npm', package: 'pnpm', version: '10.34.8', file: 'bin/pnpm.cjs' },
+  yarn1: { kind: 'npm', package: 'yarn', version: '1.22.22', file: 'bin/yarn.js' },
+  yarn4: { kind: 'npm', package: '@yarnpkg/cli-dist', version: '4.18.1', file: 'bin/yarn.js' },
+  bun: { kind: 'npm', package: '@oven/bun-linux-x64', version: '1.4.5', file: 'bin/bun' },
   skopeo: { kind: 'debian', package: 'skopeo', command: 'skopeo', version: '1.9.3' },
   buildah: { kind: 'debian', package: 'buildah', command: 'buildah', version: '1.28.2' },
   podman: { kind: 'debian', package: 'podman', command: 'podman', version: '4.3.1', with: ['crun'] },
