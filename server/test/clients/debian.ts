@@ -77,7 +77,7 @@ async function downloadAndUnpack(name: string, folder: string): Promise<void> {
 }
 
 function missingPackages(source: ClientSource): readonly string[] {
-  if (source.kind === 'go' || source.kind === 'python' || source.kind === 'npm') return [];
+  if (source.kind !== 'debian' && source.kind !== 'unpacked') return [];
   if (source.kind === 'debian') {
     return findOnPath(source.command) === undefined ? [source.package, ...(source.with ?? [])] : [];
   }

@@ -5,6 +5,7 @@ import { clientFolder, type InstalledClient, installedPath } from './client-fold
 import { runCommand } from './command.ts';
 import { installPackages, probeDebian, unpackDebian } from './debian.ts';
 import { type Go, requireGo } from './go-toolchain.ts';
+import { installByMaven } from './maven-central.ts';
 import { installNode } from './node-clients.ts';
 import { installPython } from './python.ts';
 import { type ClientName, type ClientSource, clientSources, type GoClient } from './versions.ts';
@@ -50,6 +51,8 @@ async function installClient(name: ClientName, { go, packageProblem }: Means): P
       return await installPython(source);
     case 'npm':
       return await installNode(name, source);
+    case 'maven':
+      return await installByMaven(name, source);
   }
 }
 

@@ -58,7 +58,16 @@ export interface NpmClient {
   readonly file: string;
 }
 
-export type ClientSource = GoClient | DebianClient | UnpackedClient | PythonClient | NpmClient;
+/** A client that Maven itself fetches, from the repository that it asks by default. */
+export interface MavenClient {
+  readonly kind: 'maven';
+  readonly coordinates: string;
+  readonly version: string;
+  /** What is run: a program in the archive, or the jar that Java runs. */
+  readonly file: string;
+}
+
+export type ClientSource = GoClient | DebianClient | UnpackedClient | PythonClient | NpmClient | MavenClient;
 
 /** Every client the suite drives. `docs/formats/docker.md` and `docs/api/clients.md` repeat this table for people. */
 export const clientSources = {
@@ -74,6 +83,21 @@ export const clientSources = {
   podman: { kind: 'debian', package: 'podman', command: 'podman', version: '4.3.1', with: ['crun'] },
   containerd: { kind: 'debian', package: 'containerd', command: 'containerd', version: '1.6.20', with: ['runc'] },
   umoci: { kind: 'debian', package: 'umoci', command: 'umoci', version: '0.4.7' },
+  maven: { kind: 'debian', package: 'maven', command: 'mvn', version: '3.8.7' },
+  maven39: {
+    kind: 'maven',
+    coordinates: 'org.apache.maven:apache-maven:3.9.9:zip:bin',
+    version: '3.9.9',
+    file: 'apache-maven-3.9.9/bin/mvn',
+  },
+  gradle: { kind: 'debian', package: 'gradle', command: 'gradle', version: '4.4.1', with: ['openjdk-17-jdk-headless'] },
+  ivy: { kind: 'maven', coordinates: 'org.apache.ivy:ivy:2.5.3', version: '2.5.3', file: 'ivy-2.5.3.jar' },
+  sbt: {
+    kind: 'maven',
+    coordinates: 'org.scala-sbt:sbt-launch:1.10.7',
+    version: '1.10.7',
+    file: 'sbt-launch-1.10.7.jar',
+  },
   crane: {
     kind: 'go',
     module: 'github.com/google/go-containerregistry',

@@ -5,8 +5,9 @@ import { type RepoPath, splitPath } from '../../core/ids.ts';
 import type { RemoteRules } from '../../core/remote.ts';
 import { ingest } from './ingest.ts';
 import { metadataKind } from './metadata.ts';
-import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, timeOf } from './paths.ts';
+import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, rowOf, timeOf } from './paths.ts';
 import { adaptPom } from './pom-cleanup.ts';
+import { recalculate, recalculateAll } from './recalculate.ts';
 import { newestSnapshot, settle } from './snapshots.ts';
 
 /** Names other repository managers keep control data under; nothing of a user's may lie there. */
@@ -18,8 +19,12 @@ const REMADE = /^(\.index|\.meta)\/|(^|\/)archetype-catalog\.xml$/;
 export function defineMaven(): Format {
   return {
     packageTypes: ['maven', 'gradle', 'ivy', 'sbt'],
-    mounts: [],
-    routes: [],
+    mounts: [
+      { before: '/artifactory/api/maven/calculateMetadata', after: '' },
+      { before: '/artifactory/api/maven/calculateMetaData', after: '' },
+    ],
+    routes: [{ methods: ['POST'], pattern: '{path...}', handle: recalculate }],
+    serviceRoutes: [{ methods: ['POST'], pattern: '{key}', handle: recalculateAll }],
     plainPaths: true,
     classify,
     ingest,
@@ -27,6 +32,7 @@ export function defineMaven(): Format {
     folderOf,
     // The artifacts of a group have one owner.
     territory: (name) => name.slice(0, name.indexOf(':') + 1),
+    place: (path) => rowOf(path) ?? { package: '' },
     settle,
     newest: newestSnapshot,
     adapt: adaptPom,

@@ -4,45 +4,30 @@ import { AppError } from '../../core/errors.ts';
 import type { Incoming, Ingested } from '../../core/format.ts';
 import { clip } from '../../core/ids.ts';
 import { XmlProblem } from '../../lib/xml-reader.ts';
-import { type Coordinates, parseMavenPath, releaseOf } from './paths.ts';
+import { type Coordinates, isPom, parseMavenPath, rowOf } from './paths.ts';
 import { readPluginDescriptor } from './plugins.ts';
 import { factsOf, POM_LIMITS, readPom, requireConsistent } from './pom.ts';
 import type { RowMetadata } from './rows.ts';
 
 /** What the file adds to the indexes. Throws `conflict` for a POM that is broken or lies where it does not belong. */
 export async function ingest(file: Incoming): Promise<Ingested> {
+  const row = rowOf(file.path);
+  if (!row) return {};
+  const version = (metadata: RowMetadata): Ingested => ({ version: { ...row, metadata } });
   const at = parseMavenPath(file.path);
-  if (!at) return ofOtherLayout(file);
-  const row = (metadata: RowMetadata, isLead = false): Ingested => ({
-    version: {
-      package: `${at.group}:${at.artifact}`,
-      version: isLead ? at.revision : rowName(at, file.path),
-      metadata,
-    },
-  });
+  // Files of Ivy and sbt layouts belong to their package, but Maven finds nothing there.
+  if (!at) return version({});
   if (isPom(at)) {
     const read = await readPomFile(file, at);
-    return 'unindexed' in read ? { ...row({}, true), ...read } : row(read, true);
+    return 'unindexed' in read ? { ...version({}), ...read } : version(read);
   }
-  if (mayBePlugin(at)) {
-    const plugin = await readPluginDescriptor(file.content);
-    if (plugin) return row({ plugin: { ...plugin, own: true } });
-  }
-  return row({});
-}
-
-function isPom(at: Coordinates): boolean {
-  return at.extension === 'pom' && at.classifier === undefined;
+  const plugin = mayBePlugin(at) ? await readPluginDescriptor(file.content) : undefined;
+  return version(plugin ? { plugin: { ...plugin, own: true } } : {});
 }
 
 /** Opening every jar would cost those who deploy; what its name does not tell, the POM does. */
 function mayBePlugin({ artifact, classifier, extension }: Coordinates): boolean {
   return classifier === undefined && extension === 'jar' && artifact.includes('plugin');
-}
-
-/** The POM leads its release; every other file has a name of its own in it. */
-function rowName({ revision }: { readonly revision: string }, path: string): string {
-  return `${revision}/${path.slice(path.lastIndexOf('/') + 1)}`;
 }
 
 /** Where nobody said otherwise, only what is put into Maven repositories is checked. */
@@ -77,17 +62,4 @@ async function readPomFile(file: Incoming, at: Coordinates): Promise<RowMetadata
       { cause: error },
     );
   }
-}
-
-/** Files of Ivy and sbt layouts belong to their package, but Maven finds nothing there. */
-function ofOtherLayout({ path }: Incoming): Ingested {
-  const release = releaseOf(path);
-  if (!release) return {};
-  return {
-    version: { package: release.package, version: `${release.version}/${tailOf(path, 2)}`, metadata: {} },
-  };
-}
-
-function tailOf(path: string, segments: number): string {
-  return path.split('/').slice(-segments).join('/');
 }

@@ -64,6 +64,25 @@ export function timeOf({ version, revision }: Pick<Coordinates, 'version' | 'rev
   return TIMED.test(time) ? time : undefined;
 }
 
+/** The package of a file, and what its row in it is called: a POM leads its release, other files stand behind it. */
+export function rowOf(path: string): { readonly package: string; readonly version: string } | undefined {
+  const at = parseMavenPath(path);
+  if (at) {
+    const name = packageName(at.group, at.artifact);
+    return { package: name, version: isPom(at) ? at.revision : `${at.revision}/${tailOf(path, 1)}` };
+  }
+  const release = releaseOf(path);
+  return release && { package: release.package, version: `${release.version}/${tailOf(path, 2)}` };
+}
+
+export function isPom({ extension, classifier }: Pick<Coordinates, 'extension' | 'classifier'>): boolean {
+  return extension === 'pom' && classifier === undefined;
+}
+
+function tailOf(path: string, segments: number): string {
+  return path.split('/').slice(-segments).join('/');
+}
+
 /** The package and the version that a file is of, in whichever of the layouts of these types its path is. */
 export function releaseOf(path: string): { readonly package: string; readonly version: string } | undefined {
   const maven = parseMavenPath(path);

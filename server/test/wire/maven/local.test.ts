@@ -269,6 +269,46 @@ for (const storage of STORAGES) {
       assert.deepEqual(elements(await get('ivy/org/acme/mod/maven-metadata.xml'), 'version'), ['2.0', '2.0']);
     });
 
+    test('what is copied and moved is in the metadata of where it lies then', async () => {
+      const pom = makePom({ group: 'org', artifact: 'goes', version: '1' });
+      await put('many/org/goes/1/goes-1.pom', pom);
+      await put('many/org/goes/1/goes-1.jar', 'goes');
+      const relocate = async (how: string, from: string, to: string) => {
+        const answer = await send('POST', `/artifactory/api/${how}/${from}?to=/${to}`);
+        assert.equal(answer.status, 200, answer.text);
+      };
+      await relocate('copy', 'many/org/goes', 'trusting/org/goes');
+      await relocate('copy', 'many/org/goes/1', 'many/backup/org/goes/1');
+      const versions = async (path: string) => elements(await get(`${path}/maven-metadata.xml`), 'release');
+      for (const path of ['many/org/goes', 'trusting/org/goes', 'many/backup/org/goes']) {
+        assert.deepEqual(await versions(path), ['1'], path);
+      }
+      await relocate('move', 'trusting/org/goes', 'trusting/org/went');
+      await get('trusting/org/goes/maven-metadata.xml', 404);
+      await put('trusting/readme.txt', 'a file of no release');
+      await relocate('move', 'trusting/readme.txt', 'trusting/docs/readme.txt');
+      assert.equal(await get('trusting/docs/readme.txt'), 'a file of no release');
+    });
+
+    test('files that came by other ways are read on request', async () => {
+      await put('generic-local/org/came/1/came-1.pom', makePom({ group: 'org', artifact: 'came', version: '1' }));
+      await put('generic-local/org/came/1/came-1.jar', 'came');
+      const copied = await send('POST', '/artifactory/api/copy/generic-local/org/came?to=/many/org/came');
+      assert.equal(copied.status, 200, copied.text);
+      await get('many/org/came/maven-metadata.xml', 404);
+      const calculate = (path: string) => send('POST', `/artifactory/api/maven/${path}`);
+      assert.equal((await calculate('calculateMetaData/many/org/nothing')).status, 200);
+      await get('many/org/came/maven-metadata.xml', 404);
+      const answer = await calculate('calculateMetadata/many/org/came?nonRecursive=true');
+      assert.equal(answer.status, 200, answer.text);
+      assert.equal(answer.text, 'OK');
+      assert.deepEqual(elements(await get('many/org/came/maven-metadata.xml'), 'release'), ['1']);
+      assert.equal((await calculate('calculateMetadata/many')).status, 200);
+      assert.equal((await calculate('calculateMetadata/none')).status, 404);
+      const writer = await world.as('writer').request('POST', '/artifactory/api/maven/calculateMetadata/libs');
+      assert.equal(writer.status, 403);
+    });
+
     test('metadata is sent again only when it changed', async () => {
       const path = '/artifactory/libs/com/sample/app/maven-metadata.xml';
       const first = await world.admin.request('GET', path);
