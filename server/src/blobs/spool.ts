@@ -21,6 +21,8 @@ export interface SpoolOptions {
 
 interface Reader {
   position: number;
+  /** The chunk that is being handed on: its memory is in use. */
+  holds: Buffer | undefined;
 }
 
 /** What may wait to be written before whoever writes has to wait too. */
@@ -31,6 +33,8 @@ const POLL_MS = 1000;
 const READ_BYTES = 256 * 1024;
 /** Written bytes after which the disk is asked to begin, so that the sync at the end finds little to do. */
 const WRITEBACK_BYTES = 16 * 1024 * 1024;
+/** Chunks are written together: many small pieces cost the kernel more than one large piece. */
+const BATCH_BYTES = 512 * 1024;
 
 export class Spool {
   readonly #options: SpoolOptions;
@@ -44,6 +48,8 @@ export class Spool {
   #written = 0;
   #file: SpoolFile | undefined;
   #writing: Promise<void> | undefined;
+  /** Somebody waits for all that came to be in the file, however little it is. */
+  #isFlushing = false;
   #syncedTo = 0;
   #state: 'memory' | 'file' | 'passing';
   #isVerified = false;
@@ -95,7 +101,7 @@ export class Spool {
     this.#waiting.push(chunk);
     this.#size += chunk.length;
     if (this.#state === 'memory' && this.#size > this.#options.memoryBytes) this.#state = 'file';
-    if (this.#state === 'file') this.#startWriting();
+    if (this.#state === 'file' && this.#size - this.#base >= BATCH_BYTES) this.#startWriting();
     this.#changed();
     if (this.#state === 'passing') {
       if (this.#readers.size === 0 && this.#handedOut > 0) throw nobodyLeft();
@@ -133,9 +139,15 @@ export class Spool {
     while (this.#writing !== undefined) await this.#writing;
   }
 
+  async #flush(): Promise<void> {
+    this.#isFlushing = true;
+    if (this.#state === 'file') this.#startWriting();
+    await this.quiet();
+  }
+
   /** Hands on chunks as they come, up to the end; a chunk is valid only until the promise of `write` settles. */
   async pump(range: ByteRange | undefined, write: (chunk: Buffer) => Promise<void>): Promise<void> {
-    const reader: Reader = { position: range?.start ?? 0 };
+    const reader: Reader = { position: range?.start ?? 0, holds: undefined };
     const isPast = reader.position < this.#base && this.#written < this.#base;
     if (this.#failure === undefined && (this.#isDropped || isPast)) throw gone();
     const end = range ? range.end + 1 : Number.POSITIVE_INFINITY;
@@ -149,9 +161,10 @@ export class Spool {
         const here = Math.min(end, this.#size);
         const limit = this.#isVerified ? here : here === this.#size || here === end ? here - 1 : here;
         if (reader.position < limit) {
-          const chunk = await this.#read(reader.position, limit, buffer);
+          const chunk = await this.#read(reader, limit, buffer);
           this.#handedOut = Math.max(this.#handedOut, reader.position + chunk.length);
           await write(chunk);
+          reader.holds = undefined;
           reader.position += chunk.length;
           if (this.#state === 'passing') this.#trim();
         } else if (this.#isVerified) {
@@ -170,7 +183,7 @@ export class Spool {
   /** All bytes as the store takes them in; readers go on reading. */
   async held(): Promise<Held> {
     if (this.#state === 'memory') return { buffer: Buffer.concat(this.#waiting) };
-    await this.quiet();
+    await this.#flush();
     const file = this.#file;
     if (!this.isKept || !file || this.#written !== this.#size) throw this.#trouble ?? gone();
     if ((await file.handle.stat()).size > this.#size) await file.handle.truncate(this.#size);
@@ -190,11 +203,15 @@ export class Spool {
     await file?.handle.close().catch(() => undefined);
   }
 
-  async #read(position: number, limit: number, own: { bytes: Buffer | undefined }): Promise<Buffer> {
+  async #read(reader: Reader, limit: number, own: { bytes: Buffer | undefined }): Promise<Buffer> {
+    const { position } = reader;
     if (position >= this.#base) {
       let at = this.#base;
       for (const chunk of this.#waiting) {
-        if (position < at + chunk.length) return chunk.subarray(position - at, Math.min(chunk.length, limit - at));
+        if (position < at + chunk.length) {
+          reader.holds = chunk;
+          return chunk.subarray(position - at, Math.min(chunk.length, limit - at));
+        }
         at += chunk.length;
       }
     }
@@ -218,7 +235,7 @@ export class Spool {
   async #writeAll(): Promise<void> {
     try {
       this.#file ??= await this.#options.driver.spool();
-      while (this.#waiting.length > 0 && this.#state === 'file') {
+      while (this.#state === 'file' && this.#hasBatch()) {
         const batch = [...this.#waiting];
         const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0);
         await writeWhole(this.#file, batch, bytes, this.#written);
@@ -227,12 +244,29 @@ export class Spool {
         this.#base = this.#written;
         this.#changed();
         this.#writeBack();
+        this.#release(batch);
       }
     } catch (error) {
       // Clients still get their bytes; nothing of them is kept.
       this.#trouble = error;
       this.#state = 'passing';
       this.#trim();
+    }
+  }
+
+  #hasBatch(): boolean {
+    return this.#size - this.#base >= (this.#isFlushing ? 1 : BATCH_BYTES);
+  }
+
+  /**
+   * Gives the memory of chunks back at once that nobody is handing on. Left to the collector, the chunks of fast
+   * upstreams pile up and make it run over everything again and again.
+   */
+  #release(batch: readonly Buffer[]): void {
+    const held = new Set<ArrayBufferLike>();
+    for (const { holds } of this.#readers) if (holds) held.add(holds.buffer);
+    for (const { buffer, byteLength } of batch) {
+      if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && !held.has(buffer)) buffer.transfer(0);
     }
   }
 
