@@ -5,6 +5,7 @@ import type { HeldDocument } from './document.ts';
 import type { ChecksumAlgorithm, Checksums, Digest, Properties, RepoKey, RepoPath, Sha256 } from './ids.ts';
 import type { Action } from './principal.ts';
 import type { ExpectedFile } from './remote.ts';
+import type { Consulted, Question } from './upstream.ts';
 
 /** Offsets in bytes; `end` is inclusive, as in HTTP. */
 export interface ByteRange {
@@ -327,6 +328,8 @@ export interface Repository {
   serve(wanted: Wanted, purpose: Purpose): Promise<Asset | Arriving | undefined>;
   /** A document of the format by its kind and name, as far as the caller may see what it is made of. */
   document(kind: string, name: string): Promise<HeldDocument | undefined>;
+  /** What the first upstream there is says to a question; undefined where there is none to ask. */
+  consult(question: Question): Promise<Consulted | undefined>;
   /** The file at the path, if it is held here. */
   get(path: RepoPath): Promise<Asset | undefined>;
   /** Whether the path is a folder. */

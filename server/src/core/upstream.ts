@@ -21,6 +21,21 @@ export interface UpstreamRequest extends Ask {
   readonly signal?: AbortSignal;
 }
 
+/** What is asked on behalf of one caller, changes nothing there, and of which nothing is kept. */
+export interface Question {
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  /** A longer answer is none. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Consulted {
+  readonly status: number;
+  readonly bytes: Buffer;
+}
+
 export interface UpstreamAnswer {
   readonly status: number;
   /** Lower-case names. */

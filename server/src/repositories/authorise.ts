@@ -118,10 +118,16 @@ export function authorise(leaf: LeafRepository, access: Access, format: Format |
       if (!access.mayList(folder)) return hidden(folder);
       const held = await leaf.document(kind, name, access);
       if (!held || access.readsAll) return held;
-      const seen = definition.filter(await held.read(), readable);
+      const doc = await held.read();
+      const seen = definition.filter(doc, readable);
+      // Nothing is left out, so it is what others get as well.
+      if (seen === doc) return held;
       return (
         seen && { revision: undefined, modifiedAt: held.modifiedAt, partial: held.partial, read: async () => seen }
       );
+    },
+    async consult(question) {
+      return access.readablePrefixes.length > 0 ? leaf.consult?.(question) : undefined;
     },
     async get(path) {
       return readable(path) ? leaf.get(path) : hidden(path);

@@ -23,6 +23,7 @@ import type {
   VersionName,
   Wanted,
 } from '../core/repository.ts';
+import type { Consulted, Question } from '../core/upstream.ts';
 import type { FileRow } from '../db/files.ts';
 
 /** What one principal may do in one repository. */
@@ -64,6 +65,8 @@ export interface LeafRepository {
   nameOf?(packageName: string): string;
   /** The whole document; what the caller may not see of it is left out by whoever asks. */
   document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined>;
+  /** Asks the upstream, for classes that have one. */
+  consult?(question: Question): Promise<Consulted>;
   get(path: RepoPath): Promise<Asset | undefined>;
   isFolder(path: RepoPath): Promise<boolean>;
   folder(path: RepoPath): Promise<Folder | undefined>;

@@ -1,7 +1,8 @@
 /** A remote repository: what an upstream has, and what of it is kept here. */
+import { readAll } from '../../core/bodies.ts';
 import { cacheKeyOf } from '../../core/cache-keys.ts';
 import type { HeldDocument } from '../../core/document.ts';
-import { isAppError } from '../../core/errors.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import { clip, type RepoKey, type RepoPath } from '../../core/ids.ts';
 import type { Fetch, Listed, RemoteFacts } from '../../core/remote.ts';
@@ -18,12 +19,13 @@ import type {
   VersionName,
   Wanted,
 } from '../../core/repository.ts';
-import { type Upstream, UpstreamFailure } from '../../core/upstream.ts';
+import { type Consulted, type Question, type Upstream, UpstreamFailure } from '../../core/upstream.ts';
 import type { RepositoryRow } from '../../db/repositories.ts';
 import { traceStep } from '../../lib/trace.ts';
 import type { Access, LeafRepository, NumberedPage } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
 import { fillingAccess } from './admission.ts';
+import { troubleOf } from './answers.ts';
 import { refusalOfDeploy } from './cache.ts';
 import { fetchListing, type ListedEntry } from './folder-listing.ts';
 import { listedFolder, together } from './folder-listings.ts';
@@ -142,6 +144,18 @@ export class RemoteRepository implements LeafRepository {
   async outlook(wanted: Wanted): Promise<readonly string[]> {
     const fetch = this.#fetchOf(this.#canonical(wanted));
     return fetch ? this.#kept.outlook(fetch) : [`The upstream of "${this.key}" is not asked for such a thing.`];
+  }
+
+  async consult({ maxBytes, ...question }: Question): Promise<Consulted> {
+    if (this.#settings.offline) {
+      throw new AppError('unavailable', `The repository "${this.key}" is set offline, so its upstream is not asked.`);
+    }
+    try {
+      const { status, body } = await this.#upstream().request({ ...question, method: 'POST' });
+      return { status, bytes: await readAll(body, { limit: maxBytes, what: 'answer of the upstream' }) };
+    } catch (error) {
+      throw error instanceof UpstreamFailure ? troubleOf(this.key, error) : error;
+    }
   }
 
   document(kind: string, name: string, access: Access): Promise<HeldDocument | undefined> {

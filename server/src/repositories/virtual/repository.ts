@@ -115,6 +115,7 @@ export function bindVirtual(deps: VirtualDeps, binding: VirtualBinding): Reposit
       if (!held) requireFolder((format?.documents?.[kind]?.package(name) ?? '') as RepoPath);
       return held;
     },
+    consult: (question) => first((repo) => repo.consult(question)),
     async get(path) {
       const found = await resolver.held({ path });
       if (!found) requireFile(path);

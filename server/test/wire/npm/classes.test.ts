@@ -1,5 +1,7 @@
 /** npm's registry through remote and virtual repositories: another server of this kind is the upstream, or a scripted one. */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import {
   makePackage,
@@ -124,6 +126,31 @@ onEachRemoteStorage('npm through remote and virtual repositories', (world) => {
     const { objects } = answer.json() as { objects: { package: { name: string } }[] };
     assert.deepEqual(objects.map((one) => one.package.name).sort(), ['@sample/scoped', 'sample-plain']);
     assert.equal((await world().get(`${at('both')}/-/npm/v1/keys`)).status, 404);
+  });
+
+  test('audits are asked of the upstream, but not about what was published here', async (t) => {
+    const { app } = world();
+    const bulk = '-/npm/v1/security/advisories/bulk';
+    const told = { 'left-pad': [{ id: 1, title: 'Bad', severity: 'high', vulnerable_versions: '<2' }] };
+    let asked = '';
+    const advisories = createServer(async (request, response) => {
+      asked = (await request.toArray()).join('');
+      const isKnown = request.url === `/reg/${bulk}`;
+      response.writeHead(isKnown ? 200 : 500, { 'Content-Type': 'application/json' }).end(JSON.stringify(told));
+    });
+    await new Promise<void>((resolve) => advisories.listen(0, '127.0.0.1', resolve));
+    t.after(() => advisories.close());
+    await remote('audited', `http://127.0.0.1:${(advisories.address() as AddressInfo).port}/reg`);
+    await make(app, 'audited-all', { rclass: 'virtual', repositories: ['near', 'audited'] });
+    await publish(app.admin, at('near'), publishDocument(await makePackage('@secret/name', '1.0.0')));
+    const body = JSON.stringify({ 'left-pad': ['1.0.0'], '@secret/name': ['1.0.0'] });
+    const answer = await app.admin.request('POST', `${at('audited-all')}/${bulk}`, { body });
+    assert.deepEqual([answer.status, answer.json()], [200, told]);
+    assert.deepEqual(JSON.parse(asked), { 'left-pad': ['1.0.0'] });
+    const own = await app.admin.request('POST', `${at('near')}/${bulk}`, { body });
+    assert.deepEqual(own.json(), {});
+    const broken = await app.admin.request('POST', `${at('audited')}/-/npm/v1/security/audits`, { body: '{}' });
+    assert.equal(broken.status, 502);
   });
 
   test('nothing is published to a remote repository', async () => {
