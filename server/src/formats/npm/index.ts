@@ -14,6 +14,7 @@ import { getNpmrc, getScopedNpmrc } from './npmrc.ts';
 import { buildPackument, filterPackument, mergePackuments, type Packument } from './packument.ts';
 import { putPackage } from './publish.ts';
 import { getAnything } from './read.ts';
+import { reindex } from './reindex.ts';
 import { renderPackument } from './render.ts';
 import { search } from './search.ts';
 import { auditBulk, auditQuick, getAttestations, getKeys } from './security.ts';
@@ -107,13 +108,6 @@ const DASH_ROUTES: readonly Route[] = [
   { methods: READ, pattern: 'v1/search', handle: search },
   { methods: READ, pattern: '_view/starredByUser', handle: async () => ({ status: 200, json: { rows: [] } }) },
 ];
-
-/** Documents are made of rows that are written with each change, so there is nothing to be made again. */
-async function reindex(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
-  request.body.resume();
-  repo.require('manage', '' as RepoPath);
-  return { status: 200, text: `The index of ${repo.key} is up to date.` };
-}
 
 async function getVisibility(request: ProtocolRequest, { repo, authenticated }: ProtocolContext): Promise<Reply> {
   await heldPackument(repo, parseName(request.params['name'] ?? ''));

@@ -270,8 +270,8 @@ class TarballStore {
     });
     this.#storing = storing;
     // Whoever waits is told; without a listener a failure in between would end the process.
-    storing.catch(() => undefined);
     const failed = storing.then(() => undefined);
+    failed.catch(() => undefined);
     return {
       write(chunk) {
         if (bytes.destroyed) return failed;

@@ -123,6 +123,22 @@ for (const storage of STORAGES) {
       assert.deepEqual(Object.keys((await read('gone')).versions), ['1.0.0']);
     });
 
+    test('a copy and what it was copied from are both found again by reindexing', async () => {
+      await publishAll('copied', ['1.0.0']);
+      const url = async () => (await read('copied')).versions['1.0.0']?.dist.tarball.slice(world.app.url.length);
+      const own = `${BASE}/copied/-/copied-1.0.0.tgz`;
+      assert.equal(await url(), own);
+      await world.admin.request(
+        'POST',
+        '/artifactory/api/copy/npm-local/copied/-/copied-1.0.0.tgz?to=/npm-local/x/y.tgz',
+      );
+      const made = await world.admin.request('POST', `${BASE}/reindex`);
+      assert.match(made.text, /files were added/);
+      assert.equal(await url(), own);
+      await world.owner.request('DELETE', '/artifactory/npm-local/copied/-/copied-1.0.0.tgz');
+      assert.equal(await url(), `${BASE}/x/y.tgz`);
+    });
+
     test('owners and stars are kept', async () => {
       await publishAll('owned', ['1.0.0']);
       const { _rev } = await read('owned');
