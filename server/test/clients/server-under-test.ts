@@ -43,8 +43,8 @@ export async function startServer(
         ENTREPOT_ADMIN_PASSWORD: password,
         ...patientWithFailures,
         ENTREPOT_DOCKER__MIRRORS: `${MIRRORED}=docker-local`,
-        // Upstreams of the tests are on this machine.
-        ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8',
+        // Upstreams of the tests are on this machine, and some networks reach the outside by addresses that are nobody's.
+        ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8,192.0.2.0/24,198.51.100.0/24,203.0.113.0/24',
       },
       isReady: async () => await answersOk(`http://127.0.0.1:${port}/artifactory/api/v1/system/readiness`),
     }),
