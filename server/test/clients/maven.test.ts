@@ -23,7 +23,8 @@ const DESCRIPTOR = (group: string) => `<plugin>
   <name>Wonders</name><groupId>${group}</groupId><artifactId>wonder-maven-plugin</artifactId><version>1.0</version>
   <goalPrefix>marvel</goalPrefix>
   <mojos><mojo><goal>say</goal><requiresProject>false</requiresProject>
-    <implementation>org.wonder.Say</implementation><language>java</language></mojo></mojos>
+    <implementation>org.wonder.Say</implementation><language>java</language>
+    <instantiationStrategy>per-lookup</instantiationStrategy><executionStrategy>once-per-session</executionStrategy></mojo></mojos>
 </plugin>`;
 
 /** What the suites of all clients have in common: repositories of all classes, and artifacts in the upstream. */
@@ -187,6 +188,7 @@ for (const name of ['maven', 'maven39'] as const) {
     test('says why the server refuses', async () => {
       const snapshot = await fails(...deploy('releases', '1-SNAPSHOT', await jar('refused')));
       assert.match(snapshot, /409/);
+      assert.match(snapshot, /snapshot release handling policy/);
       const text = await fails(
         ...deploy('all', '1.0', await jar('stranger')).map((arg) => arg.replace('=entrepot', '=stranger')),
       );

@@ -3,7 +3,7 @@ import type { Authentication } from '../../auth/authenticator.ts';
 import type { Format } from '../../core/format.ts';
 import { joinPath, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import type { Layout } from '../../core/layouts.ts';
-import type { Reply } from '../../core/protocol.ts';
+import type { PlainReply } from '../../core/protocol.ts';
 import type { Asset, Content, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Turnstile } from '../../lib/turnstile.ts';
@@ -63,7 +63,7 @@ export function latinJson(
   mediaType: string,
   value: unknown,
   headers: Readonly<Record<string, string>> = {},
-): Reply {
+): PlainReply {
   const text = JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,

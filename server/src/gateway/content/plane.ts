@@ -59,6 +59,7 @@ const WRITING = new Set(['PUT', 'DELETE', 'MKCOL']);
 
 /** Looking into an archive is much work for one request: so many do it at once. */
 const LOOKING = 4;
+const MAX_REASON = 400;
 
 export class ContentPlane {
   readonly #deps: ContentDeps;
@@ -75,6 +76,12 @@ export class ContentPlane {
     const addressed: Addressed = style ? { key: second, depth: 3, style } : { key: first, depth: 2, style: 'page' };
     return new ContentCall(this.#deps, exchange, addressed, this.#looking);
   }
+}
+
+/** Maven and Gradle show nothing of an answer but its reason phrase. */
+function reasonOf(message: string): string {
+  const text = message.replace(/[^\x20-\x7e]+/g, '?');
+  return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}...` : text;
 }
 
 function withoutParameters(segment: string): string {
@@ -162,7 +169,13 @@ class ContentCall implements Call {
       ...(shown === 401 && { 'WWW-Authenticate': 'Basic realm="Artifactory Realm"' }),
     };
     if (error.code === 'range') return { status: shown, headers };
-    return latinJson(shown, 'application/json', { errors: [{ status: shown, message: error.message }] }, headers);
+    const reply = latinJson(
+      shown,
+      'application/json',
+      { errors: [{ status: shown, message: error.message }] },
+      headers,
+    );
+    return { ...reply, reason: reasonOf(error.message) };
   }
 
   #requireRepository({ principal, authenticated }: Authentication): Repository {

@@ -158,6 +158,22 @@ for (const storage of STORAGES) {
       assert.equal((await get('/artifactory/libs/org/magic/1/magic-1.jar?isRemote=true&trace')).status, 200);
     });
 
+    test('what clients show of a refusal says what is wrong', async () => {
+      const response = await fetch(`${world.app.url}${POM}`, {
+        method: 'PUT',
+        body: makePom({ ...AT, version: '2' }),
+        headers: { authorization: world.admin.authorization ?? '' },
+      });
+      assert.equal(response.status, 409);
+      assert.match(response.statusText, /does not fit its path: its version is "2"/);
+      const path = `/artifactory/libs/org/bad/1/${encodeURIComponent('ü\n')}.jar`;
+      const odd = await fetch(`${world.app.url}${path}`, {
+        headers: { authorization: world.admin.authorization ?? '' },
+      });
+      assert.ok([400, 404].includes(odd.status));
+      assert.match(odd.statusText, /^[\x20-\x7e]+$/);
+    });
+
     test('names at the edges of what a path can hold are no trouble', async () => {
       for (const path of [
         'maven-metadata.xml',
