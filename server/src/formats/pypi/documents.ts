@@ -73,7 +73,6 @@ function fileOf(row: PackageVersion): ProjectFile {
     hashes: { sha256: row.sha256, ...(md5 !== undefined && { md5 }) },
     size: row.size,
     uploadedAt: row.createdAt.toISOString(),
-    python: release.python,
     ...(requiresPython !== undefined && { requiresPython }),
     ...(yanked !== undefined && { yanked }),
     ...(metadata !== undefined && { metadata }),

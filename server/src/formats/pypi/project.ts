@@ -19,7 +19,6 @@ export interface ProjectFile {
   readonly signed?: boolean;
   readonly attested?: boolean;
   readonly summary?: string;
-  readonly python?: string;
   /** Where an upstream has it. */
   readonly link?: string;
   readonly attestationLink?: string;

@@ -1,6 +1,7 @@
 /** The simple index and the files of a local repository, as clients read them. */
+import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { publishSamples, SAMPLE_READS, type Sample } from '../../formats/pypi-samples.ts';
+import { indexOf, JSON_TYPE, publishSamples, SAMPLE_READS, type Sample } from '../../formats/pypi-samples.ts';
 import { STORAGES } from '../../support/test-app.ts';
 import type { World } from '../../support/wire-world.ts';
 import { LOCAL, startPypi } from './pypi-world.ts';
@@ -14,6 +15,27 @@ for (const storage of STORAGES) {
       samples = await publishSamples(world.as('writer'), LOCAL);
     });
     after(() => world.stop());
+    test('serves a page that was asked for before with one query', async () => {
+      const { database } = world.app.core;
+      const read = database.read.bind(database);
+      const path = `${indexOf(LOCAL)}sample-one/`;
+      const ask = async () => {
+        const { status } = await world.admin.request('GET', path, { headers: { accept: JSON_TYPE } });
+        assert.equal(status, 200);
+      };
+      await ask();
+      let queries = 0;
+      database.read = (work) => {
+        queries += 1;
+        return read(work);
+      };
+      try {
+        await ask();
+      } finally {
+        database.read = read;
+      }
+      assert.equal(queries, 1);
+    });
     for (const { name, check } of SAMPLE_READS) test(name, () => check(world.as('reader'), LOCAL, samples));
   });
 }
