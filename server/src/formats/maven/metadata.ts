@@ -9,9 +9,9 @@ import type { PackageVersion } from '../../core/repository.ts';
 import { readXmlNow, type XmlLimits, type XmlNode, XmlProblem } from '../../lib/xml-reader.ts';
 import { renderXml } from '../../lib/xml-writer.ts';
 import { parseMetadata } from './metadata-xml.ts';
-import { isSnapshot, METADATA_FILE, packageAt, parseMavenPath, timeOf } from './paths.ts';
+import { isPom, isSnapshot, METADATA_FILE, packageAt, parseMavenPath, timeOf } from './paths.ts';
 import { prefixOf } from './plugins.ts';
-import type { RowMetadata } from './rows.ts';
+import { followRows, type KnownRows, type RowMetadata } from './rows.ts';
 import { byMavenVersion } from './version-order.ts';
 
 export interface MetadataVersion {
@@ -46,8 +46,20 @@ export interface MavenMetadata {
   readonly plugins: readonly PluginEntry[];
   /** As Maven writes times; empty where nothing is known of it. */
   readonly updated: string;
-  /** What was found in the packages of the group, by their revision; for building on. */
-  readonly group?: ReadonlyMap<string, GroupMember>;
+  /** What was read to build it; for building on. */
+  readonly read?: {
+    readonly files: KnownRows<SnapshotFile | VersionFile | undefined>;
+    /** What was found in the packages of the group, by their revision. */
+    readonly group?: ReadonlyMap<string, GroupMember>;
+  };
+}
+
+/** A file as the list of versions needs it. */
+interface VersionFile {
+  readonly version: string;
+  readonly path: RepoPath;
+  readonly leads: boolean;
+  readonly at: number;
 }
 
 interface GroupMember {
@@ -65,7 +77,7 @@ export const metadataKind: DocumentKind<MavenMetadata> = {
   prefix: (name) => (isSnapshotFolder(name) ? undefined : groupPrefix(name)),
   path: (name) => joinPath(name as RepoPath, METADATA_FILE),
   build: (source, name, previous) =>
-    isSnapshotFolder(name) ? buildSnapshot(source, name) : buildArtifact(source, name, previous),
+    isSnapshotFolder(name) ? buildSnapshot(source, name, previous) : buildArtifact(source, name, previous),
   fetch(name, { settings }) {
     // An upstream without snapshots is not asked for them.
     if (isSnapshotFolder(name) && settings['handleSnapshots'] === false) return undefined;
@@ -112,25 +124,32 @@ async function buildArtifact(
   name: string,
   previous: MavenMetadata | undefined,
 ): Promise<MavenMetadata | undefined> {
-  const versions = new Map<string, RepoPath>();
+  const known = previous?.read?.files as KnownRows<VersionFile | undefined> | undefined;
+  const files = await followRows(source, packageAt(name), known, versionFileOf);
+  const versions = new Map<string, VersionFile>();
   let updated = 0;
-  for await (const row of rowsOf(source, packageAt(name))) {
-    const at = parseMavenPath(row.path);
-    if (!at) continue;
-    updated = Math.max(updated, row.createdAt.getTime());
-    if (!versions.has(at.version) || at.extension === 'pom') versions.set(at.version, row.path);
+  for (const file of files.rows.values()) {
+    if (!file) continue;
+    updated = Math.max(updated, file.at);
+    const found = versions.get(file.version);
+    if (!found || (file.leads && !found.leads)) versions.set(file.version, file);
   }
-  const group = await buildGroup(source, name, previous?.group);
+  const group = await buildGroup(source, name, previous?.read?.group);
   const plugins = [...group.values()].flatMap(({ plugin }) => plugin ?? []);
   if (versions.size === 0 && plugins.length === 0) return undefined;
   return {
     folder: name,
-    versions: sorted([...versions].map(([version, path]) => ({ version, path }))),
+    versions: sorted([...versions.values()].map(({ version, path }) => ({ version, path }))),
     files: [],
     plugins: plugins.sort((one, other) => (one.prefix < other.prefix ? -1 : 1)),
     updated: updated === 0 ? '' : mavenTime(new Date(updated)),
-    group,
+    read: { files, group },
   };
+}
+
+function versionFileOf({ path, createdAt }: PackageVersion): VersionFile | undefined {
+  const at = parseMavenPath(path);
+  return at && { version: at.version, path, leads: isPom(at), at: createdAt.getTime() };
 }
 
 async function buildGroup(
@@ -165,23 +184,39 @@ async function pluginOf(source: DocumentSource, packageName: string): Promise<Pl
   return { prefix: plugin.prefix ?? prefixOf(artifact), artifact, name: plugin.name ?? artifact, path: row.path };
 }
 
-async function buildSnapshot(source: DocumentSource, name: string): Promise<MavenMetadata | undefined> {
+async function buildSnapshot(
+  source: DocumentSource,
+  name: string,
+  previous: MavenMetadata | undefined,
+): Promise<MavenMetadata | undefined> {
   const { parent, name: version } = splitPath(name as RepoPath);
+  const known = previous?.read?.files as KnownRows<SnapshotFile | undefined> | undefined;
+  const files = await followRows(source, packageAt(parent), known, (row) => snapshotFileOf(row, version));
   const newest = new Map<string, SnapshotFile>();
-  for await (const row of rowsOf(source, packageAt(parent))) {
-    const at = parseMavenPath(row.path);
-    if (at?.version !== version) continue;
-    const time = timeOf(at);
-    keepNewest(newest, {
-      classifier: at.classifier ?? '',
-      extension: at.extension,
-      value: at.revision,
-      updated: time === undefined ? mavenTime(row.createdAt) : time.replace('.', '').slice(0, 14),
-      path: row.path,
-    });
-  }
+  for (const file of files.rows.values()) if (file) keepNewest(newest, file);
   if (newest.size === 0) return undefined;
-  return { folder: name, versions: [], files: [...newest.values()], plugins: [], updated: lastOf(newest.values()) };
+  return {
+    folder: name,
+    versions: [],
+    files: [...newest.values()],
+    plugins: [],
+    updated: lastOf(newest.values()),
+    read: { files },
+  };
+}
+
+/** Undefined for files of other versions. */
+function snapshotFileOf({ path, createdAt }: PackageVersion, version: string): SnapshotFile | undefined {
+  const at = parseMavenPath(path);
+  if (at?.version !== version) return undefined;
+  const time = timeOf(at);
+  return {
+    classifier: at.classifier ?? '',
+    extension: at.extension,
+    value: at.revision,
+    updated: time === undefined ? mavenTime(createdAt) : time.replace('.', '').slice(0, 14),
+    path,
+  };
 }
 
 function keepNewest(newest: Map<string, SnapshotFile>, file: SnapshotFile): void {

@@ -309,6 +309,75 @@ for (const storage of STORAGES) {
       assert.equal(writer.status, 403);
     });
 
+    test('of many snapshots the newest is told soon after one more', async () => {
+      const row = await world.database.kysely
+        .selectFrom('repository')
+        .select('id')
+        .where('key', '=', 'many')
+        .executeTakeFirstOrThrow();
+      const folder = 'org/crowd/1-SNAPSHOT';
+      const name = (build: number) => `crowd-1-20260102.${String(build % 240000).padStart(6, '0')}-${build}.jar`;
+      await put(`many/${folder}/${name(1)}`, 'crowd');
+      const { sha256, id } = await world.database.kysely
+        .selectFrom('node')
+        .select(['sha256', 'id'])
+        .where('repo_id', '=', row.id)
+        .where('name', '=', name(1))
+        .executeTakeFirstOrThrow();
+      const { metadata } = await world.database.kysely
+        .selectFrom('package_version')
+        .select('metadata')
+        .where('node_id', '=', id)
+        .executeTakeFirstOrThrow();
+      const COUNT = 10_000;
+      for (let first = 2; first <= COUNT; first += 500) {
+        const builds = Array.from({ length: Math.min(500, COUNT - first + 1) }, (_, index) => first + index);
+        await world.database.transaction(async (tx) => {
+          const times = { created_at: 1, modified_at: 1, created_by: 'x', modified_by: 'x' };
+          const nodes = await tx
+            .insertInto('node')
+            .values(
+              builds.map((build) => ({
+                repo_id: row.id,
+                parent: folder,
+                name: name(build),
+                folder: 0,
+                sha256,
+                size: 5,
+                media_type: 'application/java-archive',
+                package: 'org:crowd',
+                etag: null,
+                original_sha1: null,
+                original_md5: null,
+                ...times,
+              })),
+            )
+            .returning(['id', 'name'])
+            .execute();
+          await tx
+            .insertInto('package_version')
+            .values(
+              nodes.map((node) => ({
+                node_id: node.id,
+                repo_id: row.id,
+                name: 'org:crowd',
+                version: `${node.name.slice(6, -4)}/${node.name}`,
+                metadata,
+                created_at: 1,
+              })),
+            )
+            .execute();
+        });
+      }
+      assert.deepEqual(elements(await get(`many/${folder}/maven-metadata.xml`), 'buildNumber'), [String(COUNT)]);
+      await put(`many/${folder}/crowd-1-20260201.000000-${COUNT + 1}.jar`, 'one more');
+      const from = performance.now();
+      assert.deepEqual(elements(await get(`many/${folder}/maven-metadata.xml`), 'buildNumber'), [String(COUNT + 1)]);
+      const took = performance.now() - from;
+      assert.ok(took < 1000, `metadata after one more took ${took} ms`);
+      assert.equal(await get(`many/${folder}/crowd-1-SNAPSHOT.jar`), 'one more');
+    });
+
     test('metadata is sent again only when it changed', async () => {
       const path = '/artifactory/libs/com/sample/app/maven-metadata.xml';
       const first = await world.admin.request('GET', path);
