@@ -111,6 +111,11 @@ export interface Format {
    * that was made for it must be free.
    */
   settle?(path: RepoPath, repo: SettledIn): Promise<{ readonly path: RepoPath; readonly made: boolean }>;
+  /**
+   * Whether SHA-1 and MD5 files are there only once a client has said what is in them, unless the repository makes them
+   * itself: clients that find one take the file for published already.
+   */
+  readonly clientChecksums?: boolean;
   /** The file that a path stands for, where another file than the one of its name is the newest. */
   newest?(path: RepoPath, repo: Pick<Repository, 'document'>): Promise<RepoPath | undefined>;
   /** How a virtual repository gives a file otherwise than its member has it; undefined where it does not. */

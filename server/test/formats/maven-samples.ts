@@ -75,8 +75,10 @@ export async function publishMavenSamples(send: Send, base: string): Promise<voi
   for (const [path, body] of await mavenSamples()) {
     const answer = await send('PUT', `${base}/${path}`, body);
     assert.equal(answer.status, 201, `${path}: ${answer.text}`);
-    const sum = await send('PUT', `${base}/${path}.sha1`, hash('sha1', body));
-    assert.equal(sum.status, 201, sum.text);
+    for (const algorithm of ['sha1', 'md5']) {
+      const sum = await send('PUT', `${base}/${path}.${algorithm}`, hash(algorithm, body));
+      assert.equal(sum.status, 201, sum.text);
+    }
   }
 }
 

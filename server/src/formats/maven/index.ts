@@ -34,6 +34,7 @@ export function defineMaven(): Format {
     territory: (name) => name.slice(0, name.indexOf(':') + 1),
     place: (path) => rowOf(path) ?? { package: '' },
     settle,
+    clientChecksums: true,
     newest: newestSnapshot,
     adapt: adaptPom,
     documents: { metadata: documentKind(metadataKind) },

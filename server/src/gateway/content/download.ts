@@ -12,7 +12,7 @@ import { documentChecksum, documentReply } from './documents.ts';
 import { asksForLatest, findLatest } from './latest.ts';
 import { folderReply } from './listing.ts';
 import { filtersOf, passes } from './matrix.ts';
-import { sidecarReply } from './sidecars.ts';
+import { isDeclared, sidecarReply } from './sidecars.ts';
 
 /** Answers a GET or a HEAD. */
 export async function get(request: ContentRequest): Promise<Reply> {
@@ -39,7 +39,8 @@ export async function get(request: ContentRequest): Promise<Reply> {
       const adapted = found && (await adaptedChecksum(request, found, kind.algorithm));
       if (adapted) return adapted;
       const file = found && (await atRest(found));
-      if (file) return sidecarReply(request, file, kind.algorithm, await fileReply(file, request));
+      if (file && isDeclared(request, file, kind.algorithm))
+        return sidecarReply(request, file, kind.algorithm, await fileReply(file, request));
     }
     const entry = path.includes('!/') ? await entryReply(request) : undefined;
     if (entry) return entry;

@@ -30,6 +30,20 @@ export async function sidecarReply(
   return { ...head, mediaType: MEDIA_TYPE };
 }
 
+/** Whether a checksum is given at all, where that is up to those who put files. */
+export function isDeclared(
+  { repo, format, repositoryOf }: Pick<ContentRequest, 'repo' | 'format' | 'repositoryOf'>,
+  file: Asset,
+  algorithm: Sidecar['algorithm'],
+): boolean {
+  if (format?.clientChecksums !== true || algorithm === 'sha512' || algorithm === 'sha256') return true;
+  const settings = (file.repo === repo.key ? repo : repositoryOf(file.repo))?.settings;
+  // What is kept of an upstream has the checksums that it has.
+  if (!settings || settings['url'] !== undefined) return true;
+  const isMade = settings['checksumPolicyType'] === 'server-generated-checksums';
+  return isMade || file.declared[algorithm] !== undefined;
+}
+
 /** Clients that deploy checksum files mean to have them verified. */
 export async function putSidecar(request: ContentRequest, { of: named, algorithm }: Sidecar): Promise<Reply> {
   const { repo, exchange, plain, format, looking } = request;

@@ -27,7 +27,11 @@ for (const storage of STORAGES) {
       world = await startWorld(storage, {
         prepare: async (core) => {
           // The files are no real ones, and keep the names they are given.
-          const config = { suppressPomConsistencyChecks: true, snapshotVersionBehavior: 'deployer' };
+          const config = {
+            suppressPomConsistencyChecks: true,
+            snapshotVersionBehavior: 'deployer',
+            checksumPolicyType: 'server-generated-checksums',
+          };
           for (const key of ['jars', 'part']) {
             await core.administration.create({ key, rclass: 'local', packageType: 'maven', config }, '_system_');
           }

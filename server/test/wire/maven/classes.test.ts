@@ -98,6 +98,9 @@ for (const storage of STORAGES) {
       assert.equal(await get(`all/${at}/app-2.0-SNAPSHOT.jar`), 'snapshot 20260103.040506-2');
       await put(`nearer/${at}/app-2.0-20260104.090909-1.jar`, 'newest');
       assert.equal(await get(`all/${at}/app-2.0-SNAPSHOT.jar`), 'newest');
+      await get(`all/${at}/app-2.0-SNAPSHOT.jar.sha1`, 404);
+      assert.equal(await get(`all/${at}/app-2.0-SNAPSHOT.jar.sha256`), hash('sha256', 'newest'));
+      await put(`nearer/${at}/app-2.0-20260104.090909-1.jar.sha1`, hash('sha1', 'newest'));
       assert.equal(await get(`all/${at}/app-2.0-SNAPSHOT.jar.sha1`), hash('sha1', 'newest'));
       const metadata = await get(`all/${at}/maven-metadata.xml`);
       assert.deepEqual(elements(metadata, 'timestamp'), ['20260104.090909']);
