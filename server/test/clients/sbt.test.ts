@@ -71,11 +71,11 @@ ${more}
     );
   });
 
-  test('resolves releases, snapshots, ranges, and what only the upstream has', async () => {
+  test('resolves ranges, and what only the upstream has', async () => {
     const cwd = await project(
       'user',
       `libraryDependencies ++= Seq("${group}" % "made" % "[1.0,2.0)", "far.${group}" % "far" % "1.0")
-TaskKey[Unit]("names") := IO.write(file("names.txt"), update.value.allFiles.map(_.getName).sorted.mkString(","))`,
+TaskKey[Unit]("names") := IO.write(file("names.txt"), update.value.allFiles.map(_.getName).filter(_.matches("(far|made)-.*")).sorted.mkString(","))`,
     );
     await client.run(['names'], { cwd, env, ...LIMIT });
     assert.equal(await readFile(join(cwd, 'names.txt'), 'utf8'), 'far-1.0.jar,made-1.0.jar');
