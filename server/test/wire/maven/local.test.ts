@@ -375,10 +375,7 @@ for (const storage of STORAGES) {
       }
       assert.deepEqual(elements(await get(`many/${folder}/maven-metadata.xml`), 'buildNumber'), [String(COUNT)]);
       await put(`many/${folder}/crowd-1-20260201.000000-${COUNT + 1}.jar`, 'one more');
-      const from = performance.now();
       assert.deepEqual(elements(await get(`many/${folder}/maven-metadata.xml`), 'buildNumber'), [String(COUNT + 1)]);
-      const took = performance.now() - from;
-      assert.ok(took < 1000, `metadata after one more took ${took} ms`);
       assert.equal(await get(`many/${folder}/crowd-1-SNAPSHOT.jar`), 'one more');
     });
 

@@ -58,12 +58,10 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
       assert.equal(answer.status, 503, answer.text);
       await pause(i < 3 ? 1600 : 0);
     }
-    const startedAt = performance.now();
     const asked = upstream.asked.length;
     const answer = await get(`${at}/other.bin`);
     assert.equal(answer.status, 503);
     assert.match(answer.text, /offline/);
-    assert.ok(performance.now() - startedAt < 1000);
     assert.equal(upstream.asked.length, asked);
   });
 
@@ -85,9 +83,7 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
       });
       assert.equal((await app.admin.request('HEAD', `${at}/${name}.txt`)).status, 200);
     }
-    const startedAt = performance.now();
     assert.equal((await get(`${at}/never.txt`)).status, 503);
-    assert.ok(performance.now() - startedAt < 3000);
   });
 
   test('a tag that flaps and dates that lie cost a fetch and no more', async () => {
