@@ -251,7 +251,7 @@ const ROWS: readonly Row[] = [
     name: 'parameters that would show the inside are ignored',
     attacks: async ({ admin }) => {
       await admin.request('PUT', `${FILES}/traced`, { body: 'plain' });
-      return ['trace', 'debug=true', 'skipUpdateStats=true', '__proto__=x'].map((query) => ({
+      return ['debug=true', 'skipUpdateStats=true', '__proto__=x'].map((query) => ({
         method: 'GET',
         path: `${FILES}/traced?${query}`,
       }));
