@@ -23,7 +23,16 @@ export interface DocumentSource {
   packages(): AsyncIterable<string>;
   /** Packages whose names begin so, with a number that grows with every change of theirs; some may be empty by now. */
   revisions(prefix: string): AsyncIterable<{ readonly name: string; readonly revision: number }>;
+  /** All versions of all packages, by package. */
+  all(): AsyncIterable<PackageVersion>;
+  /** The numbers of the repository as they are now: asked before what is read, they tell later what changed since. */
+  marks(): Promise<RepositoryMarks>;
+  /** Packages that changed since the numbers were `since`; some may have no versions any more. */
+  changedPackages(since: RepositoryMarks): AsyncIterable<string>;
 }
+
+/** Numbers that grow with every change of a repository's packages, by what they are called. */
+export type RepositoryMarks = ReadonlyMap<number, number>;
 
 /** What happened to the versions of a package since they were read. */
 export interface VersionChanges {
@@ -44,13 +53,24 @@ export interface DocumentKind<Doc> {
   /** How an upstream is asked for it; undefined where it has none. */
   fetch?(name: string, remote: RemoteFacts): DocumentFetch | undefined;
   /** What an upstream's bytes say; `base` is the link that was asked, or the upstream's URL. Throws `invalid`. */
-  parse?(bytes: Buffer, context: { readonly name: string; readonly base: URL; readonly mediaType: string }): Doc;
+  parse?(bytes: Buffer, context: ParseContext): Doc | Promise<Doc>;
   /** In the order of resolution: the first to name a version has it. */
-  merge(docs: readonly Doc[]): Doc;
+  merge(docs: readonly Doc[]): Doc | Promise<Doc>;
+  /** Without what it lists of these packages, for documents of whole repositories that list releases of packages. */
+  without?(doc: Doc, packages: ReadonlySet<string>): Doc | Promise<Doc>;
   /** As a client gets it; `base` is the address of the repository it asked, without a slash at its end. */
   render(doc: Doc, to: { readonly base: string; readonly path: RepoPath }): RenderedBody | Promise<RenderedBody>;
   /** Only what lies at paths that are accepted; undefined when nothing is left. */
-  filter(doc: Doc, accepts: (path: RepoPath) => boolean): Doc | undefined;
+  filter(doc: Doc, accepts: (path: RepoPath) => boolean): Doc | undefined | Promise<Doc | undefined>;
+}
+
+/** Where the bytes of a document came from. */
+export interface ParseContext {
+  readonly name: string;
+  readonly base: URL;
+  readonly mediaType: string;
+  /** Of the remote repository. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /** A document as one caller may see it. */

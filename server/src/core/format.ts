@@ -68,7 +68,13 @@ export interface Ingested {
    * Makes it the lead file of a release. Where a release has several files, each has a name of its own within it,
    * behind the version: `1.0.0/app-1.0.0.tar.gz`.
    */
-  readonly version?: { readonly package: string; readonly version: string; readonly metadata: unknown };
+  readonly version?: {
+    readonly package: string;
+    readonly version: string;
+    readonly metadata: unknown;
+    /** Says why the file is refused where the release is at another path already. */
+    readonly sole?: (path: RepoPath) => string;
+  };
   readonly properties?: Properties;
   /** Why it is kept but stands in no index, in a sentence for people. */
   readonly unindexed?: string;

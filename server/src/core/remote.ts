@@ -88,6 +88,8 @@ export interface DocumentFetch {
   /** Statuses that mean that there is none, beside 404 and 410. */
   readonly missing?: readonly number[];
   readonly missSeconds?: number;
+  /** Names what else decides how its bytes read, such as settings. */
+  readonly variant?: string;
   /** For upstreams that answer in pages: where the next one is, and how they become one. */
   readonly pages?: {
     readonly max: number;

@@ -1,6 +1,7 @@
 /** Documents as clients get them: rendered once for each state and way to reach them, and sent with conditions. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { Rendered, type RenderedBody } from '../lib/rendered.ts';
+import { singleflight } from '../lib/singleflight.ts';
 import type { HeldDocument, OpaqueDoc } from './document.ts';
 import type { PlainReply } from './protocol.ts';
 
@@ -10,6 +11,7 @@ const DEFAULT_MAX_BYTES = 128 * 1024 * 1024;
 
 export class RenderedDocuments {
   readonly #kept = new Map<string, Rendered>();
+  readonly #rendering = singleflight<Rendered>();
   readonly #maxBytes: number;
   #bytes = 0;
 
@@ -33,9 +35,13 @@ export class RenderedDocuments {
       this.#kept.set(key, kept);
       return kept;
     }
-    const rendered = new Rendered(await render((await held.read()) as unknown as Doc));
-    if (key !== undefined) this.#keep(key, rendered);
-    return rendered;
+    const make = async () => new Rendered(await render((await held.read()) as unknown as Doc));
+    if (key === undefined) return make();
+    return this.#rendering(key, async () => {
+      const rendered = await make();
+      this.#keep(key, rendered);
+      return rendered;
+    });
   }
 
   #keep(key: string, rendered: Rendered): void {

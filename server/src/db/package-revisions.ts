@@ -1,4 +1,6 @@
-/** The number of each package that grows with every change of its versions; triggers keep it. */
+/** Numbers that grow with every change of a package's versions, and of a repository's packages; triggers keep them. */
+import { sql } from 'kysely';
+import type { RepositoryMarks } from '../core/document.ts';
 import type { Page } from '../core/repository.ts';
 import type { Db } from './database.ts';
 
@@ -15,11 +17,16 @@ export async function getPackageRevision(
   packageName: string | undefined,
   prefix?: string,
 ): Promise<number> {
+  if (packageName === undefined) {
+    let revision = 0;
+    for (const number of (await listRepositoryMarks(db, repoId)).values()) revision += number;
+    return revision;
+  }
   const sum = db
     .selectFrom('package_revision')
     .select(({ fn }) => fn.sum<number | string>('revision').as('revision'))
     .where('repo_id', '=', repoId);
-  const own = packageName === undefined ? sum : sum.where('name', '=', packageName);
+  const own = sum.where('name', '=', packageName);
   // Two looks at the index in one query: one that asks for either would read the whole repository.
   const query =
     prefix === undefined ? own : own.unionAll(sum.where('name', '>=', prefix).where('name', '<=', prefix + END));
@@ -45,4 +52,32 @@ export async function listPackageRevisions(
     .limit(page.limit);
   if (page.after !== undefined) query = query.where('name', '>', page.after);
   return query.execute();
+}
+
+/** The numbers of a repository: packages are spread over them, so that those who change them need not wait. */
+export async function listRepositoryMarks(db: Db, repoId: number): Promise<RepositoryMarks> {
+  const rows = await db
+    .selectFrom('repository_revision')
+    .select(['slot', 'revision'])
+    .where('repo_id', '=', repoId)
+    .execute();
+  return new Map(rows.map(({ slot, revision }) => [slot, revision]));
+}
+
+/** Packages of one of a repository's numbers that changed after it was `since`, in the order of change. */
+export async function listChangedPackages(
+  db: Db,
+  repoId: number,
+  slot: number,
+  page: { readonly since: number; readonly limit: number },
+): Promise<{ readonly name: string; readonly changed: number }[]> {
+  return db
+    .selectFrom('package_revision')
+    .select(['name', 'changed'])
+    .where('repo_id', '=', repoId)
+    .where('slot', '=', slot)
+    .where('changed', '>', page.since)
+    .orderBy('changed')
+    .limit(sql.lit(page.limit))
+    .execute();
 }

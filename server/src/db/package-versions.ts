@@ -5,7 +5,7 @@ import type { PackageVersion, Page, VersionName } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
 import type { Db, Tx } from './database.ts';
 
-function versions(db: Db, repoId: number, name: string) {
+function leads(db: Db, repoId: number) {
   return db
     .selectFrom('package_version')
     .innerJoin('node', 'node.id', 'package_version.node_id')
@@ -20,8 +20,11 @@ function versions(db: Db, repoId: number, name: string) {
       'node.sha256',
       'node.media_type',
     ])
-    .where('package_version.repo_id', '=', repoId)
-    .where('package_version.name', '=', name);
+    .where('package_version.repo_id', '=', repoId);
+}
+
+function versions(db: Db, repoId: number, name: string) {
+  return leads(db, repoId).where('package_version.name', '=', name);
 }
 
 type VersionRecord = NonNullable<Awaited<ReturnType<ReturnType<typeof versions>['executeTakeFirst']>>>;
@@ -120,6 +123,24 @@ export async function listVersions(
   let query = versions(db, repoId, name).orderBy('node.id').limit(page.limit);
   if (page.after !== undefined) query = query.where('node.id', '>', page.after);
   return (await query.execute()).map((row) => packageVersion(name, row));
+}
+
+/** All versions of a repository, by package and version, byte by byte. */
+export async function listAllVersions(
+  db: Db,
+  repoId: number,
+  page: { readonly after?: Pick<PackageVersion, 'package' | 'version'>; readonly limit: number },
+): Promise<PackageVersion[]> {
+  let query = leads(db, repoId)
+    .select('package_version.name as package')
+    .orderBy('package_version.name')
+    .orderBy('package_version.version')
+    .limit(page.limit);
+  if (page.after) {
+    const { package: name, version } = page.after;
+    query = query.where(sql<boolean>`(package_version.name, package_version.version) > (${name}, ${version})`);
+  }
+  return (await query.execute()).map((row) => packageVersion(row.package, row));
 }
 
 /** Versions whose lead file has these bytes, up to `limit` of them. */

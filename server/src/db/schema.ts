@@ -44,6 +44,7 @@ export interface Schema {
   tree_operation: TreeOperationTable;
   empty_folder: EmptyFolderTable;
   package_revision: PackageRevisionTable;
+  repository_revision: RepositoryRevisionTable;
   expected_file: ExpectedFileTable;
   shadowed_name: ShadowedNameTable;
   remote_item: RemoteItemTable;
@@ -445,6 +446,17 @@ export interface EmptyFolderTable {
 export interface PackageRevisionTable {
   repo_id: number;
   name: string;
+  revision: number;
+  /** Which of the repository's numbers grows with it; triggers keep this and the next. */
+  slot: Generated<number>;
+  /** What that number became with the last change. */
+  changed: Generated<number>;
+}
+
+/** Grows whenever one of the packages of its slot changes; triggers keep it. */
+export interface RepositoryRevisionTable {
+  repo_id: number;
+  slot: number;
   revision: number;
 }
 

@@ -10,6 +10,8 @@ export interface RenderedBody {
   readonly mediaType: string;
   /** The SHA-1 of the bytes in hex, where it was computed while they were made. */
   readonly etag?: string;
+  /** The bytes in the form of gzip, where they were made with them. */
+  readonly gzipped?: Buffer;
 }
 
 /** A rendered document. The tag names its bytes. */
@@ -19,9 +21,10 @@ export class Rendered {
   readonly etag: string;
   #compressed: Promise<Buffer> | undefined;
 
-  constructor({ bytes, mediaType, etag }: RenderedBody) {
+  constructor({ bytes, mediaType, etag, gzipped }: RenderedBody) {
     this.bytes = bytes;
     this.mediaType = mediaType;
+    if (gzipped) this.#compressed = Promise.resolve(gzipped);
     this.etag = etag ?? createHash('sha1').update(bytes).digest('hex');
   }
 

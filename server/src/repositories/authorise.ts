@@ -119,7 +119,7 @@ export function authorise(leaf: LeafRepository, access: Access, format: Format |
       const held = await leaf.document(kind, name, access);
       if (!held || access.readsAll) return held;
       const doc = await held.read();
-      const seen = definition.filter(doc, readable);
+      const seen = await definition.filter(doc, readable);
       // Nothing is left out, so it is what others get as well.
       if (seen === doc) return held;
       return (

@@ -1,13 +1,19 @@
 /** Documents of a repository as its rows make them, kept until a version changes. */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { DocumentKind, HeldDocument, OpaqueDoc, VersionChanges } from '../core/document.ts';
+import type { DocumentKind, HeldDocument, OpaqueDoc, RepositoryMarks, VersionChanges } from '../core/document.ts';
 import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import type { PackageVersion } from '../core/repository.ts';
 import type { Database } from '../db/database.ts';
-import { getPackageRevision, listPackageRevisions } from '../db/package-revisions.ts';
+import {
+  getPackageRevision,
+  listChangedPackages,
+  listPackageRevisions,
+  listRepositoryMarks,
+} from '../db/package-revisions.ts';
 import {
   countVersions,
+  listAllVersions,
   listPackages,
   listVersionNames,
   listVersions,
@@ -144,6 +150,33 @@ export class LocalDocuments {
           yield* page;
           if (page.length < PAGE) return;
           after = page.at(-1)?.name;
+        }
+      },
+      async *all(): AsyncIterable<PackageVersion> {
+        for (let after: PackageVersion | undefined; ; ) {
+          const from = after;
+          const page = await database.read((db) =>
+            listAllVersions(db, id, { limit: PAGE, ...(from !== undefined && { after: from }) }),
+          );
+          yield* page;
+          if (page.length < PAGE) return;
+          after = page.at(-1);
+          await turn();
+        }
+      },
+      marks: () => database.read((db) => listRepositoryMarks(db, id)),
+      async *changedPackages(since: RepositoryMarks): AsyncIterable<string> {
+        for (const [slot, revision] of await database.read((db) => listRepositoryMarks(db, id))) {
+          for (let after = since.get(slot) ?? 0; after < revision; ) {
+            const from = after;
+            const page = await database.read((db) =>
+              listChangedPackages(db, id, slot, { since: from, limit: NAMES_PAGE }),
+            );
+            for (const { name } of page) yield name;
+            if (page.length < NAMES_PAGE) break;
+            after = page.at(-1)?.changed ?? revision;
+            await turn();
+          }
         }
       },
       async *packages(): AsyncIterable<string> {

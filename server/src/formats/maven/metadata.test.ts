@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { metadataKind } from './metadata.ts';
+import { type MavenMetadata, metadataKind } from './metadata.ts';
 
 const BASE = new URL('http://upstream.example/');
 const parse = (name: string, xml: string | Buffer) =>
-  metadataKind.parse?.(Buffer.from(xml), { name, base: BASE, mediaType: 'text/xml' }) ?? assert.fail('no parse');
+  metadataKind.parse?.(Buffer.from(xml), { name, base: BASE, mediaType: 'text/xml', settings: {} }) as MavenMetadata;
 const render = (doc: ReturnType<typeof parse>) =>
   metadataKind.render(doc, { base: 'http://here.example', path: metadataKind.path(doc.folder) });
 const text = async (doc: ReturnType<typeof parse>) => (await render(doc)).bytes.toString();
@@ -39,7 +39,7 @@ test('snapshots of upstreams that name only the newest are read', () => {
 });
 
 test('documents are merged as Maven does it, in its order', async () => {
-  const merged = metadataKind.merge([
+  const merged = await metadataKind.merge([
     parse('org/x', VERSIONS('1.0', '2.0-SNAPSHOT')),
     parse('org/x', VERSIONS('1.0', '1.5', '0.9').replace('20260102030405', '20270102030405')),
     parse(
@@ -67,14 +67,14 @@ test('of two snapshots of the same time the greater build number is newer', asyn
       'org/x/1-SNAPSHOT',
       `<metadata><versioning><snapshotVersions><snapshotVersion><extension>jar</extension><value>1-20260102.030405-${build}</value><updated>20260102030405</updated></snapshotVersion></snapshotVersions></versioning></metadata>`,
     );
-  const xml = await text(metadataKind.merge([snapshot(9), snapshot(10), snapshot(8)]));
+  const xml = await text(await metadataKind.merge([snapshot(9), snapshot(10), snapshot(8)]));
   assert.match(xml, /<buildNumber>10<\/buildNumber>/);
   assert.doesNotMatch(xml, /030405-9|030405-8/);
 });
 
-test('only what lies at accepted paths is left', () => {
+test('only what lies at accepted paths is left', async () => {
   const doc = parse('org/x', VERSIONS('1', '2'));
-  const left = metadataKind.filter(doc, (path) => path.startsWith('org/x/1/'));
+  const left = await metadataKind.filter(doc, (path) => path.startsWith('org/x/1/'));
   assert.deepEqual(
     left?.versions.map(({ version }) => version),
     ['1'],

@@ -209,7 +209,7 @@ test('files are asked where the page of their project says, for the bytes that i
   assert.equal(ask('.pypi/foo/foo.html'), undefined);
 });
 
-test('of several indexes the first to name a file has it', () => {
+test('of several indexes the first to name a file has it', async () => {
   const of = (host: string, ...names: string[]) =>
     parseProject(
       json({
@@ -219,7 +219,7 @@ test('of several indexes the first to name a file has it', () => {
       'foo',
       PAGE,
     );
-  const merged = projectKind.merge([of('a', 'foo-1.0.tar.gz'), of('b', 'foo-2.0.tar.gz', 'foo-1.0.tar.gz')]);
+  const merged = await projectKind.merge([of('a', 'foo-1.0.tar.gz'), of('b', 'foo-2.0.tar.gz', 'foo-1.0.tar.gz')]);
   assert.deepEqual(
     merged.files.map(({ link }) => link),
     ['https://a.example/p/foo-1.0.tar.gz', 'https://b.example/p/foo-2.0.tar.gz'],
@@ -228,7 +228,7 @@ test('of several indexes the first to name a file has it', () => {
   assert.deepEqual(rootKind.merge([{ names: ['b'] }, { names: ['a', 'b'] }]), { names: ['a', 'b'] });
 });
 
-test('what may not be seen is left out', () => {
+test('what may not be seen is left out', async () => {
   const project = parseProject(
     json({
       files: [LISTED, { ...LISTED, filename: 'foo-2.0.tar.gz', url: 'https://x.example/secret/foo-2.0.tar.gz' }],
@@ -236,7 +236,7 @@ test('what may not be seen is left out', () => {
     'foo',
     PAGE,
   );
-  const seen = projectKind.filter(project, (path) => !path.startsWith('secret/'));
+  const seen = await projectKind.filter(project, (path) => !path.startsWith('secret/'));
   assert.deepEqual([seen?.files.length, seen?.versions], [1, ['1.0']]);
   assert.equal(
     projectKind.filter(project, () => false),

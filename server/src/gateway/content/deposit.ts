@@ -1,7 +1,8 @@
 /** Naming bytes that are stored already. */
 import { AppError, isAppError } from '../../core/errors.ts';
+import type { Ingested } from '../../core/format.ts';
 import type { Properties, RepoPath } from '../../core/ids.ts';
-import type { Asset, Deposit, Landed, TreeNode, UploadedBytes } from '../../core/repository.ts';
+import type { Asset, Deposit, Landed, Tree, TreeNode, UploadedBytes } from '../../core/repository.ts';
 import type { ContentRequest } from './content-request.ts';
 import { explained } from './deploy-rules.ts';
 import { ingest } from './ingest.ts';
@@ -55,12 +56,20 @@ async function depositAt(
     ...(stamps && { stamps }),
   };
   return explained(request, path, () =>
-    repo.change(path, async (tree) => {
+    repo.change(known.version?.sole ? known.version.package : path, async (tree) => {
       if (made && (await tree.get(path))) throw new AppError('conflict', 'The name is taken.', { taken: true });
+      await requireSole(tree, path, known);
       await tree.put(new Map([[path, file]]));
       return required(await tree.get(path));
     }),
   );
+}
+
+/** Refuses another file of a release that may have one only. */
+export async function requireSole(tree: Tree, path: RepoPath, { version }: Ingested): Promise<void> {
+  if (!version?.sole) return;
+  const known = await tree.version(version.package, version.version);
+  if (known && known.path !== path) throw new AppError('forbidden', version.sole(known.path));
 }
 
 /** What a change has just put. */

@@ -1,6 +1,7 @@
 /** Archives that are unpacked where they are put: every file in them is deployed as if it had come alone. */
 import { Readable } from 'node:stream';
 import { AppError, isAppError } from '../../core/errors.ts';
+import type { Ingested } from '../../core/format.ts';
 import { clip, joinPath, type Properties, parseRepoPath, type RepoPath, splitPath } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Deposit, Landed } from '../../core/repository.ts';
@@ -8,6 +9,7 @@ import { type ArchiveKind, archiveKindOf, readArchive } from '../../lib/archives
 import { type ArchiveLimits, ArchiveProblem, type ByteSource } from '../../lib/archives/budget.ts';
 import type { ContentRequest } from './content-request.ts';
 import { expectedOf, explained, isOn, requireTaken, verified } from './deploy-rules.ts';
+import { requireSole } from './deposit.ts';
 import { ingest } from './ingest.ts';
 import { mediaTypeOf } from './media-types.ts';
 
@@ -209,8 +211,10 @@ class Unpacking {
   async #deposit(files: readonly Unpacked[]): Promise<void> {
     const { repo } = this.#request;
     const deposits: [RepoPath, Deposit][] = [];
+    const sole: [RepoPath, Ingested][] = [];
     for (const { path, landed } of files) {
       const known = await ingest(this.#request, path, landed);
+      if (known.version?.sole) sole.push([path, known]);
       deposits.push([
         path,
         {
@@ -222,7 +226,17 @@ class Unpacking {
       ]);
     }
     const where = files.length === 1 ? (files[0]?.path ?? this.#root) : this.#root;
-    return explained(this.#request, where, () => repo.change(where, (tree) => tree.put(new Map(deposits))));
+    return explained(this.#request, where, () =>
+      repo.change(where, async (tree) => {
+        const put = new Map(deposits);
+        for (const [path, known] of sole) {
+          await requireSole(tree, path, known);
+          await tree.put(new Map([...put].filter(([each]) => each === path)));
+          put.delete(path);
+        }
+        if (put.size > 0) await tree.put(put);
+      }),
+    );
   }
 
   /** The place inside the archive, without the dots that tar writes before names. */

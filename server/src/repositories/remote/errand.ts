@@ -31,7 +31,7 @@ export interface ErrandDeps extends LocalDeps {
 /** A fetch, perhaps of something that comes in pages. */
 export interface AskedFetch extends Fetch, Pick<DocumentFetch, 'pages'> {
   /** Throws `invalid` for what it cannot be; what came whole is judged before it is kept. */
-  check?(bytes: Buffer): void;
+  check?(bytes: Buffer): void | Promise<void>;
 }
 
 export interface FileErrandOptions {
@@ -264,7 +264,7 @@ export class FileErrand implements Errand {
     const first = await readWhole(repo, answer, maxBytes);
     const bytes = await this.#blaming(async () => {
       const joined = fetch.pages ? await this.#joined(answer, first, { upstream, told, maxBytes }) : first;
-      fetch.check?.(joined);
+      await fetch.check?.(joined);
       return joined;
     });
     const expected: Partial<Record<Digest['algorithm'], string>> = {};

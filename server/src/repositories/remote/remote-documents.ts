@@ -32,12 +32,12 @@ export class RemoteDocuments {
     if (!definition || !fetch || !parse || !facts) return local.document(kind, name);
     const base = fetch.ask.link ?? facts.url;
     const found = await documents.read(fetch, access, (bytes, { mediaType }) =>
-      this.#parsed(() => parse(bytes, { name, base, mediaType })),
+      this.#parsed(async () => parse(bytes, { name, base, mediaType, settings: facts.settings })),
     );
     if (!found) return undefined;
     const { value, asset, isStale } = found;
     return {
-      revision: `${id}.${asset.sha256.slice(0, 32)}`,
+      revision: `${id}.${asset.sha256.slice(0, 32)}${fetch.variant ?? ''}`,
       modifiedAt: asset.modifiedAt,
       partial: isStale,
       read: async () => value,
@@ -45,9 +45,9 @@ export class RemoteDocuments {
   }
 
   /** What cannot be read is the upstream's fault. */
-  #parsed(parse: () => OpaqueDoc): OpaqueDoc {
+  async #parsed(parse: () => Promise<OpaqueDoc>): Promise<OpaqueDoc> {
     try {
-      return parse();
+      return await parse();
     } catch (error) {
       if (!isAppError(error, 'invalid')) throw error;
       throw new AppError('upstream_failed', `From the upstream of "${this.#deps.key}": ${error.message}`);

@@ -33,7 +33,7 @@ export class UpstreamDocuments {
   async read<T>(
     fetch: DocumentFetch,
     access: Access,
-    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T,
+    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>,
   ): Promise<ReadDocument<T> | undefined> {
     for (let next: DocumentFetch | undefined = fetch; next; next = next.otherwise) {
       const asset = await this.#assetOf(next, access, parse);
@@ -62,7 +62,7 @@ export class UpstreamDocuments {
         ...(missing && { missing }),
         ...(missSeconds !== undefined && { missSeconds }),
         ...(pages && { pages }),
-        check: (bytes: Buffer) => void parse(bytes, { mediaType }),
+        check: async (bytes: Buffer) => void (await parse(bytes, { mediaType })),
       },
       purpose: 'bytes' as const,
       access: listingAccess(access, fetch),
@@ -74,14 +74,14 @@ export class UpstreamDocuments {
   async #parsed<T>(
     fetch: DocumentFetch,
     asset: Asset,
-    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T,
+    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>,
   ): Promise<T> {
-    const name = `${fetch.key}\n${asset.sha256}`;
+    const name = `${fetch.key}\n${fetch.variant ?? ''}\n${asset.sha256}`;
     const known = this.#read.get(name) as { readonly value: T } | undefined;
     if (known) return known.value;
     const bytes =
       asset.content.inline ?? (await readAll(await asset.content.open(), { limit: asset.size, what: 'document' }));
-    const value = parse(bytes, asset);
+    const value = await parse(bytes, asset);
     this.#read.set(name, { value });
     return value;
   }
