@@ -56,8 +56,6 @@ export interface DocumentKind<Doc> {
   parse?(bytes: Buffer, context: ParseContext): Doc | Promise<Doc>;
   /** In the order of resolution: the first to name a version has it. */
   merge(docs: readonly Doc[]): Doc | Promise<Doc>;
-  /** Without what it lists of these packages, for documents of whole repositories that list releases of packages. */
-  without?(doc: Doc, packages: ReadonlySet<string>): Doc | Promise<Doc>;
   /** As a client gets it; `base` is the address of the repository it asked, without a slash at its end. */
   render(doc: Doc, to: { readonly base: string; readonly path: RepoPath }): RenderedBody | Promise<RenderedBody>;
   /** Only what lies at paths that are accepted; undefined when nothing is left. */

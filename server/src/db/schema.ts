@@ -3,6 +3,7 @@
  * Names and paths compare byte by byte.
  */
 import type { Generated } from 'kysely';
+import type { PackageRevisionTable, RepositoryRevisionTable } from './revision-tables.ts';
 
 export interface Schema {
   repository: RepositoryTable;
@@ -440,24 +441,6 @@ export interface TreeOperationTable {
 export interface EmptyFolderTable {
   repo_id: number;
   path: string;
-}
-
-/** Grows whenever a version of the package is added, changed or removed. */
-export interface PackageRevisionTable {
-  repo_id: number;
-  name: string;
-  revision: number;
-  /** Which of the repository's numbers grows with it; triggers keep this and the next. */
-  slot: Generated<number>;
-  /** What that number became with the last change. */
-  changed: Generated<number>;
-}
-
-/** Grows whenever one of the packages of its slot changes; triggers keep it. */
-export interface RepositoryRevisionTable {
-  repo_id: number;
-  slot: number;
-  revision: number;
 }
 
 /** A file that belongs into the folder of a lead file once it was fetched. */

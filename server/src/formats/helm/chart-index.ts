@@ -273,5 +273,6 @@ export async function filterIndex(
     else if (charts.length > 0) groups.push(groupOf(charts));
     await turn();
   }
-  return fromGroups(groups);
+  const isSame = groups.length === index.groups.length && groups.every((group, i) => group === index.groups[i]);
+  return isSame ? index : fromGroups(groups);
 }

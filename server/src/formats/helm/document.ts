@@ -1,11 +1,16 @@
 /** The index as a document of a repository. */
 import type { DocumentKind } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
-import { buildIndex, type ChartIndex, filterIndex, mergeIndexes } from './chart-index.ts';
-import { INDEX_FILE } from './names.ts';
+import { buildIndex, type Chart, type ChartEntry, type ChartIndex, filterIndex, mergeIndexes } from './chart-index.ts';
+import { fileNameOf, INDEX_FILE } from './names.ts';
 import { indexFetch } from './remote.ts';
 import { renderIndex } from './render.ts';
 import { parseIndex } from './upstream-index.ts';
+
+/** What lies elsewhere is judged as if it lay here. */
+function pathOf({ path, version }: ChartEntry, { name }: Chart): RepoPath {
+  return path ?? (fileNameOf({ name, version }) as RepoPath);
+}
 
 export const indexKind: DocumentKind<ChartIndex> = {
   package: () => undefined,
@@ -14,8 +19,6 @@ export const indexKind: DocumentKind<ChartIndex> = {
   fetch: (_name, remote) => indexFetch(remote),
   parse: (bytes, { base, settings }) => parseIndex(bytes, { base, settings }),
   merge: mergeIndexes,
-  without: (index, packages) => filterIndex(index, (_entry, { name }) => !packages.has(name)),
-  // What lies elsewhere tells nothing of what lies here.
-  filter: (index, accepts) => filterIndex(index, ({ path }) => path === undefined || accepts(path)),
+  filter: (index, accepts) => filterIndex(index, (entry, chart) => accepts(pathOf(entry, chart))),
   render: (index) => renderIndex(index),
 };

@@ -1,6 +1,6 @@
 /** Names of charts and of the files they come in. */
 import { type RepoPath, splitPath } from '../../core/ids.ts';
-import { isWholeVersion } from './versions.ts';
+import { isWholeVersion, parseVersion } from './versions.ts';
 
 /** The format's folder, in which nothing of a user's lies. */
 export const FOLDER = '.helm';
@@ -25,7 +25,7 @@ export interface ChartFile {
   readonly version: string;
 }
 
-/** What the name of a file says it is: the first dash before a whole version divides. */
+/** What the name of a file says it is: the first dash before a whole version divides, else the last before any. */
 export function chartAt(path: RepoPath): ChartFile | undefined {
   const { name: filename } = splitPath(path);
   if (!filename.endsWith(ARCHIVE_ENDING)) return undefined;
@@ -34,7 +34,9 @@ export function chartAt(path: RepoPath): ChartFile | undefined {
     const [name, version] = [stem.slice(0, dash), stem.slice(dash + 1)];
     if (isWholeVersion(version) && isChartName(name)) return { name, version };
   }
-  return undefined;
+  const dash = stem.lastIndexOf('-');
+  const [name, version] = [stem.slice(0, Math.max(dash, 0)), stem.slice(dash + 1)];
+  return parseVersion(version) && isChartName(name) ? { name, version } : undefined;
 }
 
 export function isArchive(path: string): boolean {

@@ -5,7 +5,7 @@ import { isAppError } from '../../core/errors.ts';
 import { parseRepoPath, type RepoPath } from '../../core/ids.ts';
 import { type Chart, type ChartEntry, chartOf, entryOf } from './chart-index.ts';
 import { chartFields } from './chart-yaml.ts';
-import { EXTERNAL, encodePath, FOLDER, INDEX_FILE } from './names.ts';
+import { type ChartFile, chartAt, EXTERNAL, encodePath, FOLDER, fileNameOf, INDEX_FILE } from './names.ts';
 import { parseVersion } from './versions.ts';
 
 /** Where the index came from, and which addresses are taken over; as it can be handed to a thread. */
@@ -39,7 +39,7 @@ export function* readCharts(text: string, origin: Origin): Generator<Chart> {
     if (!Array.isArray(versions) || !isUsable(name)) continue;
     const found = new Map<string, ChartEntry>();
     for (const item of versions as readonly unknown[]) {
-      const entry = readEntry(item, places);
+      const entry = readEntry(item, name, places);
       if (entry && !found.has(entry.version)) found.set(entry.version, entry);
     }
     const chart = chartOf(name, [...found.values()]);
@@ -73,7 +73,7 @@ function noIndex(problem: string): IndexProblem {
   return new IndexProblem(`What came is no index of charts: ${problem}.`);
 }
 
-function readEntry(item: unknown, places: Places): ChartEntry | undefined {
+function readEntry(item: unknown, name: string, places: Places): ChartEntry | undefined {
   if (typeof item !== 'object' || item === null || Array.isArray(item)) return undefined;
   const fields = item as Readonly<Record<string, unknown>>;
   const { urls, created, digest, version } = fields;
@@ -81,12 +81,12 @@ function readEntry(item: unknown, places: Places): ChartEntry | undefined {
   const text = typeof version === 'number' ? String(version) : version;
   if (typeof first !== 'string' || typeof text !== 'string' || !parseVersion(text)) return undefined;
   if (!isPlain(item, { left: MAX_VALUES }, 0)) return undefined;
-  const place = places.of(first);
+  const place = places.of(first, { name, version: text });
   if (!place) return undefined;
   const hex = typeof digest === 'string' ? digest.replace(/^sha256:/, '').toLowerCase() : '';
   const entry = entryOf({
     version: text,
-    fields: { ...chartFields(fields), version: text },
+    fields: { ...chartFields(fields), name, version: text },
     created: timeOf(created),
     ...(/^[0-9a-f]{64}$/.test(hex) && { digest: hex }),
     ...place,
@@ -139,7 +139,7 @@ class Places {
   }
 
   /** Undefined for what is no address. */
-  of(text: string): Place | undefined {
+  of(text: string, chart: ChartFile): Place | undefined {
     const url = text.length > 4000 ? null : URL.parse(text, this.#base);
     if (!url) return undefined;
     url.hash = '';
@@ -147,17 +147,23 @@ class Places {
     // An index may not have our credentials sent anywhere, nor others.
     url.username = '';
     url.password = '';
-    const own = below(url, this.#base);
+    const own = named(below(url, this.#base), chart);
     if (own !== undefined) return { path: own, url: encodePath(own), ...(url.search !== '' && { link: url.href }) };
-    const charts = this.#charts && below(url, this.#charts);
+    const charts = this.#charts && named(below(url, this.#charts), chart);
     if (charts !== undefined) return { path: charts, url: encodePath(charts), link: url.href };
     const isSame = url.host === this.#base.host;
     if (!isSame && !this.#accepts(`${url.host}${url.pathname}`) && !this.#accepts(url.href)) {
       return { path: undefined, url: url.href };
     }
-    const path = pathOf(`${EXTERNAL}/${url.protocol.slice(0, -1)}/${url.host}${url.pathname}`);
+    const elsewhere = `${EXTERNAL}/${url.protocol.slice(0, -1)}/${url.host}${url.pathname}`;
+    const path = named(pathOf(elsewhere), chart) ?? pathOf(`${elsewhere.replace(/\/+$/, '')}/${fileNameOf(chart)}`);
     return path === undefined ? { path: undefined, url: url.href } : { path, url: encodePath(path), link: url.href };
   }
+}
+
+/** What a file is called decides who may have it: one that is called otherwise gets a name that says what it is. */
+function named(path: RepoPath | undefined, chart: ChartFile): RepoPath | undefined {
+  return path !== undefined && chartAt(path)?.name === chart.name ? path : undefined;
 }
 
 function folder(url: URL): URL {

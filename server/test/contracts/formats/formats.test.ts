@@ -7,10 +7,11 @@ import { after, before, describe, test } from 'node:test';
 import { ADMIN_PASSWORD, STORAGES, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { DOCKER_SAMPLE } from './docker-sample.ts';
 import { GENERIC_SAMPLE } from './generic-sample.ts';
+import { HELM_SAMPLE } from './helm-sample.ts';
 import { PYPI_SAMPLE } from './pypi-sample.ts';
 import type { FormatSample, Place } from './sample.ts';
 
-const SAMPLES: readonly FormatSample[] = [GENERIC_SAMPLE, DOCKER_SAMPLE, PYPI_SAMPLE];
+const SAMPLES: readonly FormatSample[] = [GENERIC_SAMPLE, DOCKER_SAMPLE, PYPI_SAMPLE, HELM_SAMPLE];
 const ALLOWED = { ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8' };
 
 async function create(app: TestApp, key: string, settings: Readonly<Record<string, unknown>>): Promise<Place> {
