@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { makeChart, put, readIndex, type SampleChart, sha256, versionsOf } from '../../formats/helm-samples.ts';
-import { HostileUpstream } from '../../support/hostile-upstream.ts';
+import { HostileUpstream, pause } from '../../support/hostile-upstream.ts';
 import { onEachRemoteStorage } from '../remote/remote-world.ts';
 
 const near = await makeChart({ name: 'near' });
@@ -50,6 +50,8 @@ onEachRemoteStorage('a remote Helm repository', (world) => {
         entry(bad, 'bad-1.0.0.tgz', 'ab'.repeat(32)),
         '  image:',
         entry(await makeChart({ name: 'image' }), 'oci://registry.example.org/image:1.0.0'),
+        '  hidden:',
+        entry({ ...near, name: 'hidden' }, 'charts/near-1.0.0.tgz'),
         '  ../evil:',
         entry(near, 'charts/near-1.0.0.tgz'),
         'generated: 2021-05-06T07:08:09Z',
@@ -70,7 +72,7 @@ onEachRemoteStorage('a remote Helm repository', (world) => {
 
   test('its index leads here, also for what lies elsewhere', async () => {
     const index = await readIndex(world().app.admin, 'charts');
-    assert.deepEqual(Object.keys(index.entries), ['bad', 'far', 'image', 'near', 'odd']);
+    assert.deepEqual(Object.keys(index.entries), ['bad', 'far', 'hidden', 'image', 'near', 'odd']);
     assert.deepEqual(index.entries['near']?.[0], {
       apiVersion: 'v2',
       name: 'near',
@@ -88,6 +90,11 @@ onEachRemoteStorage('a remote Helm repository', (world) => {
     assert.deepEqual(index.entries['far']?.[0]?.urls, [external()]);
     assert.deepEqual(index.entries['image']?.[0]?.urls, ['oci://registry.example.org/image:1.0.0']);
     assert.equal(index.entries['near']?.[1]?.created, undefined);
+    // A chart whose file is called otherwise gets a path that says what it is.
+    assert.match(
+      index.entries['hidden']?.[0]?.urls[0] ?? '',
+      /^external\/http\/.*\/near-1\.0\.0\.tgz\/hidden-1\.0\.0\.tgz$/,
+    );
   });
 
   test('charts are fetched once, wherever they lie, with their provenance', async () => {
@@ -95,6 +102,11 @@ onEachRemoteStorage('a remote Helm repository', (world) => {
       assert.equal(sha256((await get('charts/near-1.0.0.tgz')).bytes), sha256(near.bytes));
       assert.equal(sha256((await get(external())).bytes), sha256(far.bytes));
       assert.equal((await get(`${external()}.prov`)).text, 'signed');
+      // A file is given on before it is kept.
+      for (const path of ['charts/near-1.0.0.tgz', external(), `${external()}.prov`]) {
+        const isKept = async () => (await world().get(`/artifactory/charts-cache/${path}`)).status === 200;
+        while (!(await isKept())) await pause(10);
+      }
     }
     assert.equal(world().upstream.count('/up/charts/near-1.0.0.tgz'), 1);
     assert.equal(other.count('/downloads/v1/far-1.0.0.tgz'), 1);
