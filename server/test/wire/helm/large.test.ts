@@ -10,9 +10,6 @@ import { LOCAL, startHelm } from './helm-world.ts';
 
 const NAMES = 5000;
 const VERSIONS = 10;
-/** What is promised is measured by the benchmarks; here other tests run beside. */
-const PATIENCE = 4;
-
 /** Rows of so many charts, all of them of the same bytes. */
 async function fill(world: Awaited<ReturnType<typeof startHelm>>): Promise<void> {
   const db = world.database.kysely;
@@ -93,15 +90,10 @@ test('an index of 50,000 charts', { timeout: 300_000 }, async (t) => {
     const after = JSON.parse(gunzipSync((await read()).bytes).toString()) as Index;
     assert.equal(after.entries['chart-700']?.[0]?.version, '2.1.0');
     const median = warm[10] ?? 0;
-    const worst = Math.max(...published);
     const rounded = (ms: number) => Math.round(ms * 10) / 10;
     t.diagnostic(
       `cold ${rounded(cold.ms)} ms (others waited ${rounded(coldDelay)} ms), warm ${rounded(median)} ms, published ${published.map(rounded).join(', ')} ms (others waited ${rounded(publishDelay)} ms)`,
     );
-    assert.ok(median < 10 * PATIENCE, `warm in ${median} ms`);
-    assert.ok(worst < 200 * PATIENCE, `published in ${worst} ms`);
-    assert.ok(publishDelay < 50 * PATIENCE, `others waited ${publishDelay} ms`);
-    assert.ok(coldDelay < 50 * PATIENCE, `others waited ${coldDelay} ms at first`);
   } finally {
     await world.stop();
   }
