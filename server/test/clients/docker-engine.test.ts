@@ -10,6 +10,9 @@ import { buildMultiArchImage, mediaTypes, writeLayout } from './oci-layout.ts';
 import { listTags, pushImage, requireManifest } from './registry-api.ts';
 import { assertRegistryHolds } from './round-trip.ts';
 import { imageName, imagePath } from './target.ts';
+import { createRepository, startEntrepotUpstream } from './upstreams.ts';
+
+const run = Math.random().toString(36).slice(2, 8);
 
 /*
  * Engines with all they have in a folder of the test: no bridge, no firewall rules, and a storage driver that needs no
@@ -87,6 +90,34 @@ for (const engine of ['dockerd20', 'dockerd29'] as const) {
         await docker('rmi', '-f', `${name}:v1`);
         const { stdout } = await docker('pull', `${name}@${digest}`);
         assert.match(stdout, new RegExp(`Digest: ${digest}`));
+      });
+
+      test('pulls local and remote images through a virtual repository, and pushes to its default', async () => {
+        const keys = { local: `${engine}-own-${run}`, remote: `${engine}-far-${run}`, virtual: `${engine}-all-${run}` };
+        await using upstream = await startEntrepotUpstream();
+        const image = buildMultiArchImage(`${engine} far away`);
+        await upstream.push('far/app', 'v1', image);
+        await createRepository(keys.local, { rclass: 'local' });
+        await createRepository(keys.remote, { rclass: 'remote', ...upstream.settings });
+        await createRepository(keys.virtual, {
+          rclass: 'virtual',
+          repositories: [keys.local, keys.remote],
+          defaultDeploymentRepo: keys.local,
+        });
+        const far = `${target.registry}/${keys.virtual}/far/app`;
+        assert.match((await docker('pull', `${far}:v1`)).stdout, new RegExp(`Digest: ${image.root.digest}`));
+        await docker('rmi', '-f', `${far}:v1`);
+        await upstream.stop();
+        assert.match(
+          (await docker('pull', `${far}@${image.root.digest}`)).stdout,
+          new RegExp(`Digest: ${image.root.digest}`),
+        );
+        const own = `${target.registry}/${keys.virtual}/own/app:v1`;
+        await docker('tag', `${name}:v1`, own);
+        await docker('push', own);
+        const { digest } = await requireManifest(`${keys.local}/own/app`, 'v1');
+        await docker('rmi', '-f', own);
+        assert.match((await docker('pull', own)).stdout, new RegExp(`Digest: ${digest}`));
       });
 
       test('picks its own platform out of a multi-architecture image with attestations', async () => {
