@@ -319,7 +319,9 @@ export class RepositoryDirectory {
     narrow: Narrowing | undefined,
     { relayed = false }: GetOptions,
   ): Repository | undefined {
-    if (!this.#isKnownTo(row, principal)) {
+    const { permissions, access } = this.#deps;
+    const isSeen = ({ key }: { readonly key: RepoKey }) => isVisible(accessOf(permissions, principal, key, access));
+    if (!plan.members.some(isSeen) && !this.#isKnownTo(row, principal)) {
       traceStep(`"${nameOf(principal)}" may neither read nor deploy anything in any member of "${row.key}".`, 'admin');
       return undefined;
     }

@@ -1,4 +1,5 @@
 /** Finds what is wanted among the members: what they hold in their order, then the upstreams of the remote ones. */
+import { cacheKeyOf } from '../../core/cache-keys.ts';
 import type { Format } from '../../core/format.ts';
 import { clip, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import type { Arriving, Asset, Purpose, Wanted } from '../../core/repository.ts';
@@ -165,10 +166,10 @@ export class Resolver {
     const { affinity, plan } = this.#deps;
     traceStep(`"${found.repo}" has it.`, 'caller');
     if (name === undefined) return found;
-    for (const member of members.values()) {
-      if (found.repo !== member.key && found.repo !== `${member.key}-cache`) continue;
-      affinity.set(`${plan.key}\n${name}`, member);
-    }
+    const place = `${plan.key}\n${name}`;
+    const last = affinity.get(place);
+    if (last && isOf(last, found)) return found;
+    for (const member of members.values()) if (isOf(member, found)) affinity.set(place, member);
     return found;
   }
 
@@ -230,6 +231,11 @@ async function rowsOf(db: Db, ids: readonly number[], wanted: Wanted): Promise<r
   if ('version' in wanted) return getVersionFileIn(db, ids, wanted.package, wanted.version);
   const sha256 = (await resolveDigest(db, wanted.digest)) as Sha256 | undefined;
   return sha256 === undefined ? [] : findFileIn(db, ids, wanted.package, sha256);
+}
+
+/** Whether the member gave it; what a remote one keeps names itself as its cache. */
+function isOf({ key }: Member, { repo }: Served): boolean {
+  return repo === key || (repo.length > key.length && repo === cacheKeyOf(key));
 }
 
 function timeOf(found: Served): number {
