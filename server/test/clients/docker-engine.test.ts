@@ -107,17 +107,18 @@ for (const engine of ['dockerd20', 'dockerd29'] as const) {
         const far = `${target.registry}/${keys.virtual}/far/app`;
         assert.match((await docker('pull', `${far}:v1`)).stdout, new RegExp(`Digest: ${image.root.digest}`));
         await docker('rmi', '-f', `${far}:v1`);
-        await upstream.stop();
-        assert.match(
-          (await docker('pull', `${far}@${image.root.digest}`)).stdout,
-          new RegExp(`Digest: ${image.root.digest}`),
-        );
         const own = `${target.registry}/${keys.virtual}/own/app:v1`;
+        await docker('pull', `${name}:v1`);
         await docker('tag', `${name}:v1`, own);
         await docker('push', own);
         const { digest } = await requireManifest(`${keys.local}/own/app`, 'v1');
         await docker('rmi', '-f', own);
         assert.match((await docker('pull', own)).stdout, new RegExp(`Digest: ${digest}`));
+        await upstream.stop();
+        assert.match(
+          (await docker('pull', `${far}@${image.root.digest}`)).stdout,
+          new RegExp(`Digest: ${image.root.digest}`),
+        );
       });
 
       test('picks its own platform out of a multi-architecture image with attestations', async () => {
