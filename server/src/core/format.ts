@@ -61,6 +61,9 @@ export interface Incoming {
   readonly rclass?: Repository['rclass'];
 }
 
+/** The property that says why no index names a file. */
+export const UNINDEXED = 'entrepot.unindexed';
+
 /** What a format read from the bytes of a file. */
 export interface Ingested {
   readonly mediaType?: string;

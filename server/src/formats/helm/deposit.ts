@@ -1,5 +1,6 @@
 /** Puts charts and their provenance where clients of this format upload them. */
 import { AppError, isAppError } from '../../core/errors.ts';
+import { UNINDEXED } from '../../core/format.ts';
 import { clip, joinPath, type RepoPath } from '../../core/ids.ts';
 import type { ProtocolContext } from '../../core/protocol.ts';
 import type { Deposit, Landed, Repository } from '../../core/repository.ts';
@@ -72,7 +73,7 @@ export async function depositAt(repo: Repository, path: RepoPath, landed: Landed
   const { settings } = repo;
   const known = await ingest({ path, content: await landed.content(), checksums, settings });
   const unindexed = known.unindexed;
-  const properties = { ...known.properties, ...(unindexed !== undefined && { 'entrepot.unindexed': [unindexed] }) };
+  const properties = { ...known.properties, ...(unindexed !== undefined && { [UNINDEXED]: [unindexed] }) };
   const deposit: Deposit = {
     content: landed,
     mediaType: known.mediaType ?? 'application/octet-stream',

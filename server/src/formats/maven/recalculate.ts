@@ -2,31 +2,21 @@
 import { AppError, isAppError } from '../../core/errors.ts';
 import { clip, parseRepoPath, type RepoPath } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply, ServiceContext } from '../../core/protocol.ts';
+import { visitFiles } from '../../core/read-again.ts';
 import type { Deposit, Repository } from '../../core/repository.ts';
 import { ingest } from './ingest.ts';
 import { rowOf } from './paths.ts';
-
-const PAGE = 200;
 
 /**
  * `POST calculateMetadata/{repo}/{path}`: metadata is made when it is asked for, so only files of which nothing is known
  * have to be read. Answers when all are; other requests come between.
  */
 export async function recalculate(request: ProtocolRequest, { repo }: Pick<ProtocolContext, 'repo'>): Promise<Reply> {
-  if (repo.rclass !== 'local' && repo.rclass !== 'federated') {
-    throw new AppError('not_supported', `"${repo.key}" is not a local repository, so it has no metadata of its own.`);
-  }
-  const path = parseRepoPath(request.params['path'] ?? '');
-  repo.require('manage', path);
-  for (let after: RepoPath | undefined; ; ) {
-    const { found, next } = await repo.descendants(path, { limit: PAGE, ...(after !== undefined && { after }) });
-    for (const file of found) {
-      request.signal.throwIfAborted();
-      if (!file.folder) await readAgain(repo, file.path);
-    }
-    if (next === undefined) break;
-    after = next;
-  }
+  const folder = parseRepoPath(request.params['path'] ?? '');
+  await visitFiles(request, repo, { folder, manages: folder, what: 'metadata' }, async (path) => {
+    await readAgain(repo, path);
+    return true;
+  });
   return { status: 200, text: 'OK' };
 }
 

@@ -1,32 +1,20 @@
 /** Finds tarballs that stand in no index, such as copies and what was put before, and has them stand in it. */
-import { AppError } from '../../core/errors.ts';
+import { UNINDEXED } from '../../core/format.ts';
 import { type RepoPath, ROOT } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
+import { visitFiles } from '../../core/read-again.ts';
 import type { Asset, Repository, Tree } from '../../core/repository.ts';
 import { ingest } from './ingest.ts';
 import type { ReleaseRow } from './release.ts';
 
-const PAGE = 200;
 const ROWS = 1000;
-const UNINDEXED = 'entrepot.unindexed';
 
 /** Answers when all is read; other requests come between. */
 export async function reindex(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
   request.body.resume();
-  if (repo.rclass !== 'local' && repo.rclass !== 'federated') {
-    throw new AppError('not_supported', `"${repo.key}" is not a local repository, so it has no index of its own.`);
-  }
-  repo.require('manage', ROOT);
-  let count = 0;
-  for (let after: RepoPath | undefined; ; ) {
-    const { found, next } = await repo.descendants(ROOT, { limit: PAGE, ...(after !== undefined && { after }) });
-    for (const { path, folder } of found) {
-      request.signal.throwIfAborted();
-      if (!folder && path.endsWith('.tgz') && (await readAgain(repo, path))) count += 1;
-    }
-    if (next === undefined) break;
-    after = next;
-  }
+  const count = await visitFiles(request, repo, { folder: ROOT, manages: ROOT, what: 'index' }, async (path) =>
+    path.endsWith('.tgz') ? readAgain(repo, path) : false,
+  );
   return { status: 200, text: `The index of ${repo.key} is up to date: ${count} files were added to it.\n` };
 }
 

@@ -1,11 +1,9 @@
 /** What a format learns from the bytes of files that are put by plain path. */
-import type { Ingested } from '../../core/format.ts';
+import { type Ingested, UNINDEXED } from '../../core/format.ts';
 import type { Properties, RepoPath, Sha256 } from '../../core/ids.ts';
 import type { Asset, Content, Landed, UploadedBytes } from '../../core/repository.ts';
 import type { ContentRequest } from './content-request.ts';
 
-/** Tells whoever looks at the file why no index names it. */
-const UNINDEXED = 'entrepot.unindexed';
 const MAX_REASON = 500;
 
 /** What the file adds to its deposit; nothing where the format reads none of its files. */
