@@ -6,7 +6,7 @@ import { renderMoment } from '../builds/dates.ts';
 import { type Promoting, type PromotionRequest, promoteRun, promotionBody } from '../builds/promotion.ts';
 import { compileAntPattern } from '../core/ant-pattern.ts';
 import type { AppError } from '../core/errors.ts';
-import { joinPath, type RepoPath, splitPath } from '../core/ids.ts';
+import { encodePath, joinPath, type RepoPath, splitPath } from '../core/ids.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Asset } from '../core/repository.ts';
@@ -135,6 +135,6 @@ async function describe(
   const asset: Asset | undefined = await repositories.get(repo, principal)?.get(path as RepoPath);
   if (!asset) return [];
   const { sha1 } = await asset.checksums();
-  const uri = joinPath(repo, path).split('/').map(encodeURIComponent).join('/');
+  const uri = encodePath(joinPath(repo, path));
   return [{ artifactoryUrl: root, uri, size: asset.size, lastModified: renderMoment(asset.modifiedAt), sha1 }];
 }

@@ -2,6 +2,7 @@
  * How virtual repositories resolve: in which order members are asked, who would answer for something and why others
  * would not, and which names of local packages remote members were asked for. Addresses of our own.
  */
+
 import type { Principals } from '../auth/principals.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, parseDigest, parseRepoPath } from '../core/ids.ts';
@@ -11,6 +12,7 @@ import type { Wanted } from '../core/repository.ts';
 import type { Database } from '../db/database.ts';
 import { listPackages } from '../db/package-versions.ts';
 import { listHoldersOfName, listShadowedNames } from '../db/shadowed-names.ts';
+import { byBytes } from '../lib/by-bytes.ts';
 import type { RepositoryDirectory } from '../repositories/directory.ts';
 import { effectiveOrder } from '../repositories/virtual/explain.ts';
 import type { Plan } from '../repositories/virtual/plan.ts';
@@ -188,10 +190,6 @@ function wholeNames<Row extends { readonly name: string }>(rows: readonly Row[],
   const whole = rows.filter(({ name }) => name !== last);
   if (last === undefined || whole.length === 0) return { rows, next: last };
   return { rows: whole, next: whole.at(-1)?.name };
-}
-
-function byBytes(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
 
 function limitOf(query: URLSearchParams): number {

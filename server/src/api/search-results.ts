@@ -1,6 +1,6 @@
 /** How the searches besides AQL answer: addresses of items, with their details where the client asks for them. */
 import { AppError } from '../core/errors.ts';
-import { joinPath } from '../core/ids.ts';
+import { encodePath, joinPath } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Criterion, Include, SortField } from '../db/search/criteria.ts';
 import type { CallerScope } from '../search/scope.ts';
@@ -123,7 +123,7 @@ export function downloadUri(root: string, item: Item): string {
 }
 
 function encoded(item: Item): string {
-  return joinPath(item.repo, pathOf(item)).split('/').map(encodeURIComponent).join('/');
+  return encodePath(joinPath(item.repo, pathOf(item)));
 }
 
 /** The row with as much as was asked for. */

@@ -1,7 +1,7 @@
 /** What lies where: files, folders, listings and properties, as the caller may see them. */
 import type { Authentication } from '../auth/authenticator.ts';
 import { AppError } from '../core/errors.ts';
-import { clip, joinPath, type RepoPath } from '../core/ids.ts';
+import { clip, encodePath, joinPath, type RepoPath } from '../core/ids.ts';
 import type { Reply } from '../core/protocol.ts';
 import type { Asset, Descendant, Entry, Folder, Repository } from '../core/repository.ts';
 import { type ApiRequest, isSwitchedOn, READ, type Route, route, typed } from './route.ts';
@@ -139,7 +139,7 @@ async function lastModifiedReply(root: string, place: Place): Promise<Reply> {
     }
   }
   if (!newest) throw new AppError('not_found', 'Unable to find item');
-  const address = joinPath(repo.key, newest.path).split('/').map(encodeURIComponent).join('/');
+  const address = encodePath(joinPath(repo.key, newest.path));
   const reply = typed('storage.ItemLastModified', {
     uri: `${root}/api/storage/${address}`,
     lastModified: newest.modifiedAt.toISOString(),

@@ -135,6 +135,11 @@ export function joinPath(...parts: readonly string[]): RepoPath {
   return parts.filter((part) => part !== '').join('/') as RepoPath;
 }
 
+/** The path as it stands in an address. */
+export function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
+}
+
 /** The folder a path lies in and its last segment; the root has neither. */
 export function splitPath(path: RepoPath): { readonly parent: RepoPath; readonly name: string } {
   const slash = path.lastIndexOf('/');

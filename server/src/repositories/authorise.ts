@@ -6,6 +6,7 @@ import { joinPath, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { type Action, nameOf, type Principal } from '../core/principal.ts';
 import { isEverything, type ReadRule } from '../core/read-rule.ts';
 import type { Entry, Page, Repository } from '../core/repository.ts';
+import { byBytes } from '../lib/by-bytes.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access, LeafRepository } from './leaf.ts';
 
@@ -267,9 +268,4 @@ async function fill<T>(
 function justBefore(text: string): string {
   const last = text.codePointAt(text.length - 1) ?? 0;
   return last > 1 ? `${text.slice(0, -1)}${String.fromCodePoint(last - 1)}\u{10ffff}` : text.slice(0, -1);
-}
-
-/** The order of both databases: by the bytes of UTF-8. */
-export function byBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

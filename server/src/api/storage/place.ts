@@ -1,6 +1,6 @@
 /** Addresses of the storage API and of those like it: a repository and a path in it. */
 import { AppError } from '../../core/errors.ts';
-import { clip, joinPath, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+import { clip, encodePath, joinPath, parseRepoPath, type RepoPath } from '../../core/ids.ts';
 import type { Folder, Repository } from '../../core/repository.ts';
 import { decodeSegment } from '../../core/target.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
@@ -59,7 +59,7 @@ function placeIn(repositories: RepositoryDirectory, request: ApiRequest<unknown>
   }
   exchange.note.repo = repo.key;
   const path = pathOf(request);
-  const address = joinPath(repo.key, path).split('/').map(encodeURIComponent).join('/');
+  const address = encodePath(joinPath(repo.key, path));
   return { repo, path, uri: `${root}/api/storage/${address}`, downloadUri: `${root}/${address}` };
 }
 

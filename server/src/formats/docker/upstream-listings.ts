@@ -1,10 +1,12 @@
 /** Tags, referrers and the catalogue of upstream registries (distribution-spec, "Content Discovery"). */
+
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from '../../core/errors.ts';
 import { type Digest, joinPath, parseDigest, parseSha256, type RepoPath } from '../../core/ids.ts';
 import type { DocumentFetch, ListedVersion, ListingFetch, RemoteFacts } from '../../core/remote.ts';
 import type { PropertyValue } from '../../core/repository.ts';
 import type { Ask } from '../../core/upstream.ts';
+import { byBytes } from '../../lib/by-bytes.ts';
 import { parseJson } from '../../lib/json.ts';
 import { DOCKER_LIST, OCI_INDEX, parseMediaType } from './media-types.ts';
 import { isName, isTag } from './names.ts';
@@ -156,7 +158,7 @@ function textsOf(document: Json, field: string): string[] {
 
 /** Without doubles, byte by byte. */
 function sorted(names: readonly string[]): string[] {
-  return [...new Set(names)].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return [...new Set(names)].sort(byBytes);
 }
 
 /** Nothing for an entry that cannot be a manifest of ours. */

@@ -2,12 +2,13 @@
  * The index of a repository: its charts in groups that never change, so that whoever adds one makes one group anew and
  * all the others, with what was rendered of them, stay what they are.
  */
+
 import { setImmediate as turn } from 'node:timers/promises';
 import type { DocumentSource, RepositoryMarks } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
+import { encodePath } from '../../core/ids.ts';
 import type { PackageVersion } from '../../core/repository.ts';
 import type { ChartRelease } from './ingest.ts';
-import { encodePath } from './names.ts';
 import { type ChartVersion, compareVersions, parseVersion } from './versions.ts';
 
 export interface ChartEntry {

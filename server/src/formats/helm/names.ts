@@ -59,7 +59,3 @@ export function rowName(chart: ChartFile, path: RepoPath): string | undefined {
   const row = `${chart.version}/@/${path}`;
   return Buffer.byteLength(row) > MAX_ROW ? undefined : row;
 }
-
-export function encodePath(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/');
-}

@@ -1,13 +1,12 @@
 /** The JSON of a project, as tools read it that want more than the simple index tells. */
 import { AppError } from '../../core/errors.ts';
-import { clip } from '../../core/ids.ts';
+import { clip, encodePath } from '../../core/ids.ts';
 import type { Links, ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import { readMetadataOf } from './files.ts';
 import { requireProject } from './index-pages.ts';
 import { type CoreMetadata, fieldOf, fieldsOf, parseMetadata } from './metadata.ts';
 import { parseFilename } from './names.ts';
 import type { Project, ProjectFile } from './project.ts';
-import { encodePath } from './simple.ts';
 import { isPrerelease, isSameVersion, parseVersion } from './versions.ts';
 
 /** `pypi/{project}/json` and `pypi/{project}/{version}/json`. */

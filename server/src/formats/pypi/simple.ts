@@ -1,4 +1,5 @@
 /** The simple index as clients get it: pages (PEP 503) and JSON (PEP 691 and 700). */
+import { encodePath } from '../../core/ids.ts';
 import type { RenderedBody } from '../../lib/rendered.ts';
 import { escapeXml } from '../../lib/xml-text.ts';
 import type { Project, ProjectFile, ProjectList } from './project.ts';
@@ -135,8 +136,4 @@ function head(title: string): string[] {
     `<meta name="pypi:repository-version" content="${API_VERSION}">`,
     `<title>${title}</title>`,
   ];
-}
-
-export function encodePath(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/');
 }

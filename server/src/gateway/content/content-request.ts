@@ -1,7 +1,7 @@
 /** One request of the content plane, once it is known which repository and which path it is about. */
 import type { Authentication } from '../../auth/authenticator.ts';
 import type { Format } from '../../core/format.ts';
-import { joinPath, type RepoPath, type Sha256 } from '../../core/ids.ts';
+import { encodePath, joinPath, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import type { Layout } from '../../core/layouts.ts';
 import type { PlainReply } from '../../core/protocol.ts';
 import type { Asset, Content, Repository, UploadedBytes } from '../../core/repository.ts';
@@ -48,10 +48,6 @@ export interface ContentRequest {
 /** The address of a path in a repository, as the client reaches it. */
 export function uriOf({ exchange, repo }: Pick<ContentRequest, 'exchange' | 'repo'>, path: string): string {
   return `${exchange.origin}/artifactory/${encodePath(joinPath(repo.key, path))}`;
-}
-
-export function encodePath(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/');
 }
 
 /**

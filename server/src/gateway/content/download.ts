@@ -1,13 +1,13 @@
 /** Reading files, their checksums and their properties, and what stands for a file: folders, latest versions. */
 import { atRest } from '../../core/arriving.ts';
 import { AppError } from '../../core/errors.ts';
-import { clip, joinPath, type Properties, type RepoPath } from '../../core/ids.ts';
+import { clip, encodePath, joinPath, type Properties, type RepoPath } from '../../core/ids.ts';
 import type { AssetReply, Reply } from '../../core/protocol.ts';
 import type { Arriving, Asset } from '../../core/repository.ts';
 import { propertiesXml } from '../../lib/properties-xml.ts';
 import { adaptedChecksum, adaptedReply } from './adapted.ts';
 import { entryReply } from './archive-entry.ts';
-import { type ContentRequest, encodePath } from './content-request.ts';
+import type { ContentRequest } from './content-request.ts';
 import { documentChecksum, documentReply } from './documents.ts';
 import { asksForLatest, findLatest } from './latest.ts';
 import { folderReply } from './listing.ts';

@@ -1,9 +1,9 @@
 /** WebDAV's COPY and MOVE (RFC 4918, sections 9.8 and 9.9), which name their target in a header. */
 import { AppError, type ErrorCode } from '../../core/errors.ts';
-import { clip, joinPath, type RepoPath } from '../../core/ids.ts';
+import { clip, encodePath, joinPath, type RepoPath } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
 import { parseTarget } from '../../core/target.ts';
-import { type ContentRequest, encodePath } from './content-request.ts';
+import type { ContentRequest } from './content-request.ts';
 import { notFound } from './download.ts';
 import { parsePlainPath } from './plain-path.ts';
 

@@ -1,11 +1,11 @@
 /** The part of WebDAV (RFC 4918) that clients of repositories use: what is there, and making folders. */
 import { readAll } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
-import { clip, joinPath, type RepoPath } from '../../core/ids.ts';
+import { clip, encodePath, joinPath, type RepoPath } from '../../core/ids.ts';
 import type { Reply } from '../../core/protocol.ts';
 import type { Asset, Descendant, Folder } from '../../core/repository.ts';
 import { escapeXml } from '../../lib/xml-text.ts';
-import { type ContentRequest, encodePath } from './content-request.ts';
+import type { ContentRequest } from './content-request.ts';
 import { requireTaken } from './deploy-rules.ts';
 import { mediaTypeOf } from './media-types.ts';
 

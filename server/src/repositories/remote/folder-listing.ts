@@ -1,7 +1,7 @@
 /** What an upstream says that its folders hold: the listing API of servers like this one, or else a page of links. */
 import { z } from 'zod';
 import { readAll } from '../../core/bodies.ts';
-import { clip, joinPath, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+import { clip, encodePath, joinPath, parseRepoPath, type RepoPath } from '../../core/ids.ts';
 import type { Upstream, UpstreamAnswer } from '../../core/upstream.ts';
 import { parseJson } from '../../lib/json.ts';
 import { traceStep } from '../../lib/trace.ts';
@@ -42,7 +42,7 @@ export function storageApiOf(base: URL, path: RepoPath): URL | undefined {
   const url = new URL(base);
   url.search = '';
   url.hash = '';
-  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  const encoded = encodePath(path);
   url.pathname = `${context}/api/storage/${key}${below}${path === '' ? '' : `/${encoded}`}`;
   return url;
 }

@@ -1,4 +1,5 @@
 /** Listings of upstreams' folders, remembered for a moment, and told together with what is held. */
+
 import type { RepoPath } from '../../core/ids.ts';
 import type { Entry, Folder, Page } from '../../core/repository.ts';
 import { Lru } from '../../lib/lru.ts';

@@ -1,10 +1,11 @@
 /** Lists of what an upstream has: its own where it gives one, else of what is kept of it. */
+
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { ListedVersion, ListingFetch, RemoteFacts, RemoteRules } from '../../core/remote.ts';
 import type { PackageVersion, Page, PropertyValue, VersionName } from '../../core/repository.ts';
+import { byBytes } from '../../lib/by-bytes.ts';
 import { traceStep } from '../../lib/trace.ts';
-import { byBytes } from '../authorise.ts';
 import type { Access, NumberedPage } from '../leaf.ts';
 import type { LocalRepository } from '../local.ts';
 import type { UpstreamDocuments } from './upstream-documents.ts';

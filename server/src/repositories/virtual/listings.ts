@@ -1,4 +1,5 @@
 /** What the members of a virtual repository hold together: their folders, packages and versions, merged page by page. */
+
 import type { Format } from '../../core/format.ts';
 import { type RepoPath, splitPath } from '../../core/ids.ts';
 import type {
@@ -10,7 +11,7 @@ import type {
   PropertyValue,
   VersionName,
 } from '../../core/repository.ts';
-import { byBytes } from '../authorise.ts';
+import { byBytes } from '../../lib/by-bytes.ts';
 import { Attempts, type BoundMember, type BoundMembers, unlessRefused } from './bound.ts';
 import type { GuardedNames } from './guard.ts';
 import { mergeStretches, type Stretch } from './merge.ts';

@@ -98,6 +98,7 @@ onEachRemoteStorage('virtual repositories over remote ones', (world) => {
     }
     for (const path of ['there.txt', 'fresh.txt']) upstream.serve(`/t-sound/${path}`, 'sound');
     assert.equal((await get('t-all/there.txt')).text, 'sound');
+    await eventually(async () => assert.equal((await get('t-sound-cache/there.txt')).status, 200));
     assert.equal((await get('t-all/nowhere.txt')).status, 503);
     assert.equal((await get('t-all/unknown.txt')).status, 404);
     assert.equal((await get('t-hard-all/fresh.txt')).status, 503);
