@@ -1,5 +1,7 @@
 /** Documents as clients get them: rendered once for each state and way to reach them, and sent with conditions. */
+
 import type { IncomingHttpHeaders } from 'node:http';
+import { namesTag } from '../lib/if-none-match.ts';
 import { Rendered, type RenderedBody } from '../lib/rendered.ts';
 import { singleflight } from '../lib/singleflight.ts';
 import type { HeldDocument, OpaqueDoc } from './document.ts';
@@ -64,21 +66,13 @@ export async function renderedReply(
 ): Promise<PlainReply> {
   const tag = `"${rendered.etag}"`;
   const common = { ETag: tag, Vary: 'Accept, Accept-Encoding', ...headers };
-  if (isSame(request.headers['if-none-match'], rendered.etag)) return { status: 304, headers: common };
+  if (namesTag(request.headers['if-none-match'], rendered.etag)) return { status: 304, headers: common };
   const asked = rendered.bytes.length >= COMPRESSED_FROM && takesGzip(request.headers['accept-encoding']);
   return {
     status: 200,
     bytes: asked ? await rendered.gzip() : rendered.bytes,
     headers: { ...common, 'Content-Type': rendered.mediaType, ...(asked && { 'Content-Encoding': 'gzip' }) },
   };
-}
-
-function isSame(header: string | undefined, etag: string): boolean {
-  if (header === undefined || header.length > 8192) return false;
-  return header.split(',').some((item) => {
-    const tag = item.trim().replace(/^W\//, '').replaceAll('"', '');
-    return tag === '*' || tag === etag;
-  });
 }
 
 function takesGzip(header: string | string[] | undefined): boolean {

@@ -1,9 +1,11 @@
 /** Sends replies. One function answers assets, so no format can get conditional or range requests wrong. */
+
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { AssetReply, PlainReply, Reply } from '../core/protocol.ts';
 import type { Arriving, Asset, ByteRange } from '../core/repository.ts';
 import { attachmentHeader } from '../lib/content-disposition.ts';
+import { namesTag } from '../lib/if-none-match.ts';
 import type { Exchange } from './exchange.ts';
 import { parseRange } from './ranges.ts';
 
@@ -79,7 +81,7 @@ async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<boolean
   const { asset } = reply;
   const tag = reply.etag ?? asset.etag ?? asset.sha256;
   const etag = tag === undefined ? undefined : `"${tag}"`;
-  const isKnown = isUnchanged(request.headers['if-none-match'], etag) || isOlder(exchange, reply);
+  const isKnown = (tag !== undefined && namesTag(request.headers['if-none-match'], tag)) || isOlder(exchange, reply);
   // Asked before any header is set: an answer that none of the bytes exist tells nothing else.
   const hasRanges = reply.ranges === true && asset.size !== undefined;
   const ranges = hasRanges && !isKnown ? rangesOf(exchange, etag, asset) : undefined;
@@ -199,16 +201,6 @@ function setDisposition(response: ServerResponse, asset: Sendable, disposition: 
   if (disposition === 'attachment') response.setHeader('Content-Disposition', attachmentHeader(name));
   response.setHeader('X-Artifactory-Filename', encodeURIComponent(name));
   response.setHeader('Content-Security-Policy', "sandbox; default-src 'none'; frame-ancestors 'none'");
-}
-
-/** Clients send the tag quoted, bare, weak, in lists, or as `*`. */
-function isUnchanged(header: string | undefined, etag: string | undefined): boolean {
-  if (header === undefined || etag === undefined || header.length > 8192) return false;
-  const bare = etag.slice(1, -1);
-  return header.split(',').some((item) => {
-    const tag = item.trim().replace(/^W\//, '');
-    return tag === '*' || tag === etag || tag === bare;
-  });
 }
 
 function isOlder({ request }: Exchange, { asset, lastModified }: AssetReply): boolean {

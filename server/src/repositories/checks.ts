@@ -1,4 +1,5 @@
 /** What must hold of a repository's configuration beside the form of each field, before it is stored. */
+
 import { cacheKeyOf, remoteKeyOf } from '../core/cache-keys.ts';
 import { AppError } from '../core/errors.ts';
 import { clip } from '../core/ids.ts';
@@ -8,6 +9,7 @@ import type { RepositoryRow } from '../db/repositories.ts';
 import { KEY_PAIR_FIELDS } from './key-pairs.ts';
 import { parsePatterns } from './limits.ts';
 import type { Settings } from './settings.ts';
+import { textOf } from './settings.ts';
 
 /** A repository as it is to be stored. */
 export type Candidate = Pick<RepositoryRow, 'key' | 'rclass' | 'packageType' | 'config'>;
@@ -239,10 +241,6 @@ function checkCycles(candidate: Candidate, { rows }: CheckContext): void {
     }
   };
   visit(candidate.key, 0);
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
 
 /** A list of names as a setting holds it. */

@@ -2,6 +2,7 @@
  * What a repository takes and gives by its own settings, whoever asks: its path patterns, whether it is blacked out,
  * whether it takes releases and snapshots, and whether it may be written to at all.
  */
+
 import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey, type RepoPath } from '../core/ids.ts';
@@ -10,6 +11,7 @@ import type { PathRule } from '../core/read-rule.ts';
 import { traceStep } from '../lib/trace.ts';
 import type { Access } from './leaf.ts';
 import type { ReadOnly } from './read-only.ts';
+import { textOf } from './settings.ts';
 
 export type Limits = (access: Access) => Access;
 
@@ -140,8 +142,4 @@ export function writesOf(readOnly: ReadOnly, key: RepoKey): Limits {
     },
     mayList: (folder) => access.mayList(folder),
   });
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

@@ -237,3 +237,8 @@ function harmless(value: unknown): unknown {
   if (Array.isArray(value)) return value.slice(0, 100).map(withoutSecrets);
   return typeof value === 'string' ? clip(value, 500) : value;
 }
+
+/** The value of a setting as text; what is no text says nothing. */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

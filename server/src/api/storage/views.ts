@@ -1,4 +1,5 @@
 /** Views of an item beside its description: properties, statistics, permissions, where its bytes are. */
+
 import { listEffectivePermissions } from '../../auth/effective-permissions.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Action } from '../../core/principal.ts';
@@ -7,6 +8,7 @@ import { getBlob } from '../../db/blobs.ts';
 import type { Database } from '../../db/database.ts';
 import { getStatistic } from '../../db/statistics.ts';
 import { getSubtreeNode } from '../../db/subtrees.ts';
+import { escapeXml } from '../../lib/xml-text.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
 import { type ApiRequest, typed } from '../route.ts';
 import { type Place, requireFolder } from './place.ts';
@@ -47,14 +49,6 @@ async function findProperties(place: Place, wanted: string) {
 function xmlName(key: string): string {
   const name = key.replace(/[^\p{L}\p{N}._-]/gu, '_');
   return /^[\p{L}_]/u.test(name) ? name : `_${name}`;
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;');
 }
 
 export async function statsReply(deps: ViewDeps, place: Place): Promise<Reply> {

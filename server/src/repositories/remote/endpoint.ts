@@ -7,7 +7,7 @@ import { Secret } from '../../lib/secret.ts';
 import type { CustomHeader, ProxyEndpoint, RemoteEndpoint } from '../../upstream/endpoint.ts';
 import type { ClientCertificates } from '../certificates.ts';
 import { openConfigured } from '../configuration-merge.ts';
-import { openSecret, settingOf } from '../settings.ts';
+import { openSecret, settingOf, textOf } from '../settings.ts';
 import type { SystemConfiguration } from '../system-configuration.ts';
 
 export interface EndpointDeps {
@@ -100,8 +100,4 @@ function missing({ key }: ReachedRepository, what: string, name: string): Upstre
     'refused',
     `The settings of the repository "${key}" name the ${what} "${clip(name)}", which does not exist; correct them.`,
   );
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
