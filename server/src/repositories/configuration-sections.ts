@@ -42,7 +42,12 @@ const scheduled = z.looseObject({ cronExp: cron.optional() });
 
 const SECTIONS: readonly ConfigurationSection[] = [
   { name: 'serverName', schema: text },
-  { name: 'offlineMode', schema: flag, fallback: false },
+  {
+    name: 'offlineMode',
+    schema: flag,
+    fallback: false,
+    effect: 'all remote repositories serve what is kept and ask nothing',
+  },
   { name: 'helpLinksEnabled', schema: flag, fallback: true },
   { name: 'fileUploadMaxSizeMb', schema: count, fallback: 100 },
   { name: 'dateFormat', schema: text, fallback: 'dd-MM-yy HH:mm:ss z' },

@@ -19,7 +19,7 @@ import { fillingByRead, RemoteCache, withoutDeploys } from './remote/cache.ts';
 import type { RemoteDeps } from './remote/kept-fetches.ts';
 import { RemoteRepository } from './remote/remote-repository.ts';
 import { settingOf } from './settings.ts';
-import type { SystemConfiguration } from './system-configuration.ts';
+import { isOfflineMode, type SystemConfiguration } from './system-configuration.ts';
 import type { BindMember } from './virtual/bound.ts';
 import type { Step } from './virtual/explain.ts';
 import type { ShadowingNotes } from './virtual/guard.ts';
@@ -392,9 +392,15 @@ export class RepositoryDirectory {
   }
 
   #leaf(row: RepositoryRow): LeafRepository | undefined {
-    if (row.rclass === 'remote') return new RemoteRepository(this.#deps, row);
+    if (row.rclass === 'remote') return new RemoteRepository(this.#deps, this.#unlessOffline(row));
     if (row.rclass !== 'local' && row.rclass !== 'federated') return undefined;
     return new LocalRepository(this.#deps, row, row.rclass);
+  }
+
+  /** The repository with its settings in force: no upstream is asked while the whole server is set offline. */
+  #unlessOffline(row: RepositoryRow): RepositoryRow {
+    if (!isOfflineMode(this.#deps.configuration)) return row;
+    return { ...row, config: { ...row.config, offline: true } };
   }
 }
 

@@ -97,6 +97,11 @@ export class SystemConfiguration {
   }
 }
 
+/** Whether administrators have set the whole server offline, so that no upstream is asked. */
+export function isOfflineMode(configuration: Pick<SystemConfiguration, 'section'>): boolean {
+  return configuration.section('offlineMode') === true;
+}
+
 /** The document as whoever reads it sees it. */
 export async function readConfiguration(db: Parameters<typeof getSetting>[0]): Promise<ConfigurationDocument> {
   const text = await getSetting(db, CONFIGURATION);

@@ -7,11 +7,13 @@ import { expireRemoteItems } from '../../db/remote-items.ts';
 import { listRepositories, type RepositoryRow } from '../../db/repositories.ts';
 import type { EventLog } from '../../events/event-log.ts';
 import { settingOf } from '../settings.ts';
+import { isOfflineMode, type SystemConfiguration } from '../system-configuration.ts';
 import type { RemoteTraffic } from './traffic.ts';
 
 export interface InspectionDeps {
   readonly database: Database;
   readonly events: EventLog;
+  readonly configuration: SystemConfiguration;
   readonly remotes: {
     upstreamOf(row: RepositoryRow): Upstream;
     readonly freshness: { forget(repoId: number): void };
@@ -62,7 +64,8 @@ const PAGE = 200;
 export async function statusOf(deps: InspectionDeps, key: string): Promise<RemoteStatus> {
   const row = await requireRemote(deps.database, key);
   const traffic = deps.remotes.traffic.of(row.key);
-  const [offline, blackedOut] = [settingOf('offline', row) === true, settingOf('blackedOut', row) === true];
+  const offline = settingOf('offline', row) === true || isOfflineMode(deps.configuration);
+  const blackedOut = settingOf('blackedOut', row) === true;
   const { pause, budget, problem } = reached(deps, row);
   const trouble = problem ?? traffic?.lastTrouble;
   return {

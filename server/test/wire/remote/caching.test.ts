@@ -114,4 +114,29 @@ onEachRemoteStorage('a cache', (world) => {
     assert.equal((await get(`${at}/g.txt`)).text, 'g');
     assert.equal(upstream.asked.length, asked);
   });
+
+  test('serves only what it keeps while the whole server is set offline', async () => {
+    const { upstream, remote, get, app } = world();
+    const setOffline = async (offlineMode: boolean) => {
+      const answer = await app.admin.request('PATCH', '/artifactory/api/system/configuration', {
+        body: `offlineMode: ${offlineMode}\n`,
+        headers: { 'content-type': 'application/yaml' },
+      });
+      assert.equal(answer.status, 200, answer.text);
+    };
+    for (const path of ['i.txt', 'j.txt', 'k.txt']) upstream.serve(`/up/${path}`, path);
+    const at = await remote('server-off', { retrievalCachePeriodSecs: 0, missedRetrievalCachePeriodSecs: 0 });
+    assert.equal((await get(`${at}/i.txt`)).text, 'i.txt');
+    await eventually(async () => assert.equal((await get('/artifactory/server-off-cache/i.txt')).status, 200));
+    await setOffline(true);
+    try {
+      await eventually(async () => assert.equal((await get(`${at}/j.txt`)).status, 404));
+      assert.equal((await get(`${at}/i.txt`)).text, 'i.txt');
+      const status = await app.admin.request('GET', '/artifactory/api/v1/remotes/server-off/status');
+      assert.deepEqual([status.status, (status.json() as { offline: boolean }).offline], [200, true]);
+    } finally {
+      await setOffline(false);
+    }
+    await eventually(async () => assert.equal((await get(`${at}/k.txt`)).text, 'k.txt'));
+  });
 });
