@@ -1,7 +1,7 @@
 import type { LoadPool } from './load/pool.ts';
 import type { Options } from './options.ts';
 import type { Report } from './report.ts';
-import type { Target } from './targets/target.ts';
+import type { Kind, Target } from './targets/target.ts';
 
 /** What every measure is given. */
 export type Context = {
@@ -12,6 +12,8 @@ export type Context = {
   readonly report: Report;
   /** A further server of the subject's kind that stores beside it, with settings of its own; removed with the others at the end. */
   readonly createSubject: (name: string, env?: NodeJS.ProcessEnv) => Target;
+  /** A server of any kind that stores beside them; ended at the end, if its measure did not do so. */
+  readonly createTarget: (name: string, kind: Kind) => Target;
 };
 
 /** Starts both servers with nothing stored, runs the function and stops them. */

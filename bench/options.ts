@@ -12,6 +12,8 @@ export const measureNames = [
   'virtual',
   'remote',
   'pullthrough',
+  'npm-install',
+  'npm-packuments',
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 

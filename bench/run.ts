@@ -9,6 +9,8 @@ import { measureBlob } from './measures/blob.ts';
 import { measureFolders } from './measures/folders.ts';
 import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
+import { measureNpmInstall } from './measures/npm-install.ts';
+import { measureNpmPackuments } from './measures/npm-packuments.ts';
 import { measurePull } from './measures/pull.ts';
 import { measurePullThrough } from './measures/pullthrough.ts';
 import { measurePush } from './measures/push.ts';
@@ -20,7 +22,7 @@ import { Report } from './report.ts';
 import { measureScale } from './scale.ts';
 import { dockerRegistry, requireDockerRegistry } from './targets/docker-registry.ts';
 import { entrepot } from './targets/entrepot.ts';
-import { Target } from './targets/target.ts';
+import { type Kind, Target } from './targets/target.ts';
 
 const resultsDir = new URL('../results', import.meta.url).pathname;
 
@@ -36,6 +38,8 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   virtual: measureVirtual,
   remote: measureRemote,
   pullthrough: measurePullThrough,
+  'npm-install': measureNpmInstall,
+  'npm-packuments': measureNpmPackuments,
 };
 
 await main(parseOptions(process.env));
@@ -49,7 +53,7 @@ async function main(options: Options): Promise<void> {
   const report = new Report();
   const pool = LoadPool.start(options.loaders);
   const targets: Target[] = [];
-  const create = (name: string, kind = dockerRegistry) => {
+  const create = (name: string, kind: Kind) => {
     const target = new Target(kind, `${rootDir}/${name}`);
     targets.push(target);
     return target;
@@ -61,8 +65,9 @@ async function main(options: Options): Promise<void> {
     pool,
     report,
     subject: create('subject', subjectKind()),
-    baseline: create('baseline'),
+    baseline: create('baseline', dockerRegistry),
     createSubject: (name, env) => create(name, subjectKind(env)),
+    createTarget: create,
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

@@ -112,7 +112,7 @@ function prepare(session: Session, job: Job, place: Place): () => Operation | un
 }
 
 function prepareRequests(session: Session, scenario: Extract<Scenario, { kind: 'request' }>) {
-  return scenario.paths.map((path) => session.prepare(scenario.method, path));
+  return scenario.paths.map((path) => session.prepare(scenario.method, path, scenario.headers));
 }
 
 /** Images or blobs enough for the whole round: a digest is computed before the clock starts. */

@@ -6,7 +6,13 @@ export type Scenario =
   | { readonly kind: 'push'; readonly sizeBytes: number; readonly flow: PushFlow }
   | { readonly kind: 'pull'; readonly images: readonly ImageRef[] }
   | { readonly kind: 'put-blob'; readonly sizeBytes: number; readonly flow: PushFlow }
-  | { readonly kind: 'request'; readonly method: 'GET' | 'HEAD'; readonly paths: readonly string[] };
+  | {
+      readonly kind: 'request';
+      readonly method: 'GET' | 'HEAD';
+      readonly paths: readonly string[];
+      /** Lines; those of a client that asks for manifests, when absent. */
+      readonly headers?: readonly string[];
+    };
 
 export type Job = {
   readonly endpoint: Endpoint;

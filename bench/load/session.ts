@@ -6,6 +6,8 @@ export type Endpoint = Address & {
   /** Goes before every image name, such as `docker-local/`. */
   readonly namePrefix: string;
   readonly credentials: { readonly user: string; readonly password: string } | undefined;
+  /** Sent as it is, by clients that need no challenge to know what to send. */
+  readonly authorization?: string;
 };
 
 /** How the bytes of a blob travel: docker's chunked PATCH and closing PUT, or containerd's single PUT. */
@@ -31,8 +33,9 @@ export class Session {
 
   /** Does what clients do first: asks without credentials and follows the challenge to a token for the repository. */
   async login(repository: string): Promise<void> {
-    const credentials = this.#endpoint.credentials;
-    if (credentials === undefined) return;
+    const { credentials, authorization } = this.#endpoint;
+    if (authorization !== undefined) this.authorization = `Authorization: ${authorization}\r\n`;
+    if (authorization !== undefined || credentials === undefined) return;
     const challenge = await this.#challenge(['/v2/', `/v2/${repository}/tags/list`]);
     const realm = /realm="([^"]+)"/.exec(challenge)?.[1] ?? '';
     const url = new URL(realm);
@@ -59,8 +62,8 @@ export class Session {
   }
 
   /** A request made once and sent many times. */
-  prepare(method: 'GET' | 'HEAD', target: string): Exchange {
-    return { head: Buffer.from(this.head(method, target, [acceptHeader])), isHead: method === 'HEAD' };
+  prepare(method: 'GET' | 'HEAD', target: string, headers: readonly string[] = [acceptHeader]): Exchange {
+    return { head: Buffer.from(this.head(method, target, headers)), isHead: method === 'HEAD' };
   }
 
   async send(exchange: Exchange, wanted: number): Promise<Reply> {

@@ -1,8 +1,9 @@
 import type { Context } from '../context.ts';
 import type { ImageRef } from '../load/image.ts';
 import { alternate, buildRow, measureJob, renderClients } from '../rounds.ts';
+import { createRepository } from '../targets/administration.ts';
 import { dockerProxy, dockerRegistry } from '../targets/docker-registry.ts';
-import { Target } from '../targets/target.ts';
+import type { Target } from '../targets/target.ts';
 import { requestJob, warmUpMs } from './manifest.ts';
 import { pushImages } from './pull.ts';
 
@@ -19,37 +20,23 @@ const colds = [
 
 /** Images pulled through a cache in front of one upstream: cold ones, and manifests that it has by then. */
 export async function measurePullThrough(outer: Context): Promise<void> {
-  const { dir } = outer.baseline;
-  const upstream = new Target(dockerRegistry, `${dir}-upstream`);
+  const upstream = outer.createTarget('upstream', dockerRegistry);
   const subject = outer.createSubject('pull-through', { ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8' });
   const servers: Target[] = [upstream, subject];
   try {
     await upstream.reset();
     const upstreamUrl = `http://${upstream.endpoint.host}:${upstream.endpoint.port}`;
-    const baseline = new Target(dockerProxy(upstreamUrl), `${dir}-proxy`);
+    const baseline = outer.createTarget('proxy', dockerProxy(upstreamUrl));
     servers.push(baseline);
     await baseline.reset();
     await subject.reset();
-    await createRemote(subject, upstreamUrl);
+    await createRepository(subject, remoteKey, { rclass: 'remote', packageType: 'docker', url: upstreamUrl });
     const ctx = { ...outer, subject, baseline };
     for (const cold of colds) await measureCold(ctx, upstream, cold);
     await measureWarm(ctx, upstream);
   } finally {
     for (const server of servers) await server.remove();
   }
-}
-
-async function createRemote({ endpoint }: Target, url: string): Promise<void> {
-  const { user = '', password = '' } = endpoint.credentials ?? {};
-  const response = await fetch(`http://${endpoint.host}:${endpoint.port}/artifactory/api/repositories/${remoteKey}`, {
-    method: 'PUT',
-    headers: {
-      'content-type': 'application/json',
-      authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
-    },
-    body: JSON.stringify({ rclass: 'remote', packageType: 'docker', url }),
-  });
-  if (!response.ok) throw new Error(`The remote repository could not be made: ${await response.text()}`);
 }
 
 /** Where the target serves what the upstream has. */

@@ -5,6 +5,7 @@ import { startPostgres } from '../../server/test/support/postgres.ts';
 import type { Context } from '../context.ts';
 import { readMemory } from '../proc.ts';
 import { spreadOf } from '../stats.ts';
+import { createRepository } from '../targets/administration.ts';
 import type { Target } from '../targets/target.ts';
 
 const clients = 200;
@@ -35,7 +36,7 @@ export async function measureRemote(ctx: Context): Promise<void> {
   try {
     await first.reset();
     await second.start();
-    await createRemote(first, upstream.url);
+    await createRepository(first, 'far', { rclass: 'remote', packageType: 'docker', url: upstream.url });
     await sleep(2000);
     const watch = watchMemory([first, second]);
     const startedAt = performance.now();
@@ -122,16 +123,6 @@ async function startUpstream(block: Buffer, sizeBytes: number): Promise<Upstream
       return state.requests;
     },
   };
-}
-
-async function createRemote(target: Target, url: string): Promise<void> {
-  const { host, port } = target.endpoint;
-  const answer = await fetch(`http://${host}:${port}/artifactory/api/repositories/far`, {
-    method: 'PUT',
-    headers: { authorization: authorization(), 'content-type': 'application/json' },
-    body: JSON.stringify({ rclass: 'remote', packageType: 'docker', url }),
-  });
-  if (answer.status !== 200) throw new Error(`the repository was not made: ${await answer.text()}`);
 }
 
 function authorization(): string {

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts';
 import type { ImageRef } from '../load/image.ts';
 import type { Job } from '../load/protocol.ts';
 import { buildRow, measureJob, renderClients, type Sample } from '../rounds.ts';
+import { createRepository } from '../targets/administration.ts';
 import type { Target } from '../targets/target.ts';
 import { requestJob, warmUpMs } from './manifest.ts';
 import { pushImages } from './pull.ts';
@@ -78,16 +79,9 @@ async function measureCell(ctx: Context, { label, referenceOf, clients, images }
 
 /** Four that are empty before the one that has everything. */
 async function createRepositories(target: Target): Promise<void> {
-  const { host, port, credentials, namePrefix } = target.endpoint;
-  const authorization = `Basic ${Buffer.from(`${credentials?.user}:${credentials?.password}`).toString('base64')}`;
-  const create = async (key: string, body: object) => {
-    const answer = await fetch(`http://${host}:${port}/artifactory/api/repositories/${key}`, {
-      method: 'PUT',
-      headers: { authorization, 'content-type': 'application/json' },
-      body: JSON.stringify({ packageType: 'docker', ...body }),
-    });
-    if (!answer.ok) throw new Error(`"${key}" was not created: ${await answer.text()}`);
-  };
+  const create = (key: string, settings: object) =>
+    createRepository(target, key, { packageType: 'docker', ...settings });
+  const last = target.endpoint.namePrefix.replace(/\/$/, '');
   for (const key of members) await create(key, { rclass: 'local' });
-  await create(virtual, { rclass: 'virtual', repositories: [...members, namePrefix.replace(/\/$/, '')] });
+  await create(virtual, { rclass: 'virtual', repositories: [...members, last] });
 }

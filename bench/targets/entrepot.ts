@@ -5,7 +5,7 @@ const entry = new URL('../../server/src/main.ts', import.meta.url).pathname;
 
 /** Entrepot as an administrator gets it, but for the settings: authentication on, every acknowledged byte synced. */
 export function entrepot(nodeArgs: readonly string[], settings: NodeJS.ProcessEnv = {}): Kind {
-  const password = randomBytes(12).toString('hex');
+  const password = settings['ENTREPOT_ADMIN_PASSWORD'] ?? randomBytes(12).toString('hex');
   return {
     name: 'entrepot',
     namePrefix: 'docker-local/',

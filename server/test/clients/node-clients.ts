@@ -20,7 +20,7 @@ export async function installNode(name: string, source: NpmClient): Promise<Inst
   try {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, 'package.json'), '{"private":true}\n');
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, overrides: source.overrides ?? {} }));
     const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', '--loglevel=error'];
     await runCommand('npm', [...args, `${source.package}@${source.version}`], { cwd: folder, timeoutMs: limitMs });
     await chmod(path, 0o755);

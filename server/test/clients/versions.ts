@@ -56,6 +56,8 @@ export interface NpmClient {
   readonly version: string;
   /** The executable's place inside the package. */
   readonly file: string;
+  /** Versions of what it depends on, where those it asks for cannot be had. */
+  readonly overrides?: Readonly<Record<string, string>>;
 }
 
 /** A client that Maven itself fetches, from the repository that it asks by default. */

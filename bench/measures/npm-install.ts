@@ -1,0 +1,132 @@
+import type { Context } from '../context.ts';
+import { flushDisk } from '../disk.ts';
+import { readNpmVersion } from '../npm/client.ts';
+import { install, type NpmWorld, originOf, readLock, replay, type Way, withNpmWorld } from '../npm/world.ts';
+import { readCpuSeconds, readMemory } from '../proc.ts';
+import type { Row } from '../report.ts';
+import { median, spreadOf } from '../stats.ts';
+
+const measure = 'npm-install';
+const warmBar = 0.7;
+const fewestRounds = 3;
+
+type Figures = { readonly seconds: number[]; readonly cpuSeconds: number[] };
+
+/** How long npm takes to install an application through each cache, when they have all of it and npm has nothing. */
+export async function measureNpmInstall(ctx: Context): Promise<void> {
+  await withNpmWorld(ctx, async (world) => {
+    const locks = await measureCold(ctx, world);
+    const floorTarget = ctx.createTarget('replay', replay(originOf(world.virtual.target)));
+    try {
+      await floorTarget.reset();
+      const { url, token = '' } = world.virtual.registry;
+      const path = new URL(url).pathname;
+      const floor: Way = {
+        name: 'floor',
+        target: floorTarget,
+        registry: { url: originOf(floorTarget) + path, token },
+      };
+      const lock = locks.get(world.virtual) ?? '';
+      const movedTo = (way: Way) => lock.replaceAll(url, way.registry.url);
+      for (const way of [world.remote, floor]) locks.set(way, movedTo(way));
+      await install(world, floor, { run: 'install' });
+      const ways = [world.virtual, world.verdaccio, world.remote, floor];
+      await measureWarm(ctx, world, {
+        ways,
+        label: 'npm ci',
+        run: (way) => ({ run: 'ci', lock: locks.get(way) ?? '' }),
+      });
+      await measureWarm(ctx, world, {
+        ways,
+        label: 'npm install without a lock file',
+        run: () => ({ run: 'install' }),
+      });
+    } finally {
+      await floorTarget.remove();
+    }
+  });
+}
+
+/** Fills both caches; the lock files that come of it must say the same but for the addresses. */
+async function measureCold(ctx: Context, world: NpmWorld): Promise<Map<Way, string>> {
+  const locks = new Map<Way, string>();
+  const seconds = new Map<Way, number>();
+  for (const way of [world.verdaccio, world.virtual]) {
+    const done = await install(world, way, { run: 'install' });
+    locks.set(way, done.lock);
+    seconds.set(way, done.seconds);
+  }
+  const [own, other] = [world.virtual, world.verdaccio].map((way) => withoutHosts(locks.get(way) ?? '', way));
+  const { names, installations } = readLock(locks.get(world.virtual) ?? '');
+  ctx.report.add({
+    measure,
+    label: 'npm install, cold (once, not compared)',
+    unit: 's',
+    subject: spreadOf([seconds.get(world.virtual) ?? Number.NaN]),
+    baseline: spreadOf([seconds.get(world.verdaccio) ?? Number.NaN]),
+    note:
+      `npm ${await readNpmVersion()}; baseline: ${world.verdaccio.name}; ${installations} installations of ` +
+      `${names.length} packages`,
+    errors: own === other ? [] : ['the lock files differ in more than addresses'],
+  });
+  return locks;
+}
+
+function withoutHosts(lock: string, { registry }: Way): string {
+  return lock.replaceAll(registry.url, '');
+}
+
+type Warm = {
+  readonly label: string;
+  /** The first is compared with the second; the others stand beside them. */
+  readonly ways: readonly Way[];
+  readonly run: (way: Way) => { readonly run: 'ci' | 'install'; readonly lock?: string };
+};
+
+async function measureWarm(ctx: Context, world: NpmWorld, { label, ways, run }: Warm): Promise<void> {
+  const figures = new Map<Way, Figures>(ways.map((way) => [way, { seconds: [], cpuSeconds: [] }]));
+  const count = Math.max(fewestRounds, ctx.options.isQuick ? 0 : ctx.options.rounds);
+  for (let round = 0; round < count; round++) {
+    for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+      flushDisk(way.target.dir);
+      const cpuBefore = readCpuSeconds(way.target.pid);
+      const { seconds } = await install(world, way, run(way));
+      figures.get(way)?.seconds.push(seconds);
+      figures.get(way)?.cpuSeconds.push(readCpuSeconds(way.target.pid) - cpuBefore);
+    }
+  }
+  const [subject, baseline, ...others] = ways;
+  if (subject === undefined || baseline === undefined) throw new Error('Two ways are compared.');
+  const rowOf = (way: Way) => buildRow(figures.get(way), figures.get(baseline));
+  const row = rowOf(subject);
+  const memory = [subject, baseline].map(({ target }) => `${readMemory(target.pid).rssMb.toFixed(0)} MB`);
+  ctx.report.add({
+    ...row,
+    label: `${label}, warm, through the virtual repository`,
+    verdict: { wanted: `≤ ${warmBar}×`, isMet: (row.ratio?.median ?? Number.NaN) <= warmBar },
+    note: `resident afterwards ${memory.join(' beside ')}`,
+  });
+  for (const way of others) {
+    ctx.report.add({
+      ...rowOf(way),
+      label:
+        way.name === 'floor'
+          ? `${label}, warm, the same answers out of a bare server's memory: the floor`
+          : `${label}, warm, through the ${way.name} repository`,
+    });
+  }
+}
+
+function buildRow(own: Figures | undefined, other: Figures | undefined): Omit<Row, 'label'> {
+  if (own === undefined || other === undefined) throw new Error('A way was not measured');
+  return {
+    measure,
+    unit: 's',
+    subject: spreadOf(own.seconds),
+    baseline: spreadOf(other.seconds),
+    ratio: spreadOf(own.seconds.map((value, round) => value / (other.seconds[round] ?? Number.NaN))),
+    cpu: { unit: 's', subject: median(own.cpuSeconds), baseline: median(other.cpuSeconds) },
+    rounds: { subject: own.seconds, baseline: other.seconds },
+    errors: [],
+  };
+}
