@@ -34,6 +34,7 @@ import { aqlRoutes, type SearchDeps } from './search-aql.ts';
 import { buildSearchRoutes } from './search-builds.ts';
 import { itemSearchRoutes } from './search-items.ts';
 import { versionSearchRoutes } from './search-versions.ts';
+import { type SetMeUpDeps, setMeUpRoutes } from './set-me-up.ts';
 import { type StorageDeps, storageRoutes } from './storage.ts';
 import { type StorageSummaryDeps, storageSummaryRoutes } from './storage-summary.ts';
 import { type SystemDeps, systemRoutes } from './system.ts';
@@ -62,6 +63,7 @@ export type ApiDeps = SystemDeps &
   TaskDeps &
   ExplainDeps &
   ResolutionDeps &
+  SetMeUpDeps &
   StorageSummaryDeps &
   BuildRemovalDeps &
   BuildPromotionDeps &
@@ -194,6 +196,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...taskRoutes(deps),
     ...explainRoutes(deps),
     ...resolutionRoutes(deps),
+    ...setMeUpRoutes(deps),
     ...storageSummaryRoutes(deps),
     ...buildRoutes(deps),
     ...buildRemovalRoutes(deps),

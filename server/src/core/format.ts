@@ -4,6 +4,7 @@ import type { Checksums, Digest, Properties, RepoPath, Sha256 } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
 import type { RemoteRules } from './remote.ts';
 import type { Content, Repository } from './repository.ts';
+import type { ClientSetup, SetUpFor, SetUpRepository } from './setup.ts';
 
 /** How a path reads. Every decision a repository class takes follows from this. */
 export type PathKind =
@@ -164,6 +165,8 @@ export interface Format {
   readonly commonHeaders?: Readonly<Record<string, string>>;
   /** What a file put by plain path is taken for. Formats without a say take it as it is. */
   readonly plainPaths?: boolean;
+  /** How its clients are set up for a repository. Pure; holds places for secrets, never one. */
+  setup?(repo: SetUpRepository, reader: SetUpFor): readonly ClientSetup[];
   /** Answers a request that matched no route: a protocol may explain itself better than a bare 404. */
   fallback?(context: ProtocolContext): Reply;
 }

@@ -11,10 +11,11 @@ import { checkKey, digestFolder, INDEX, imageOf, MANIFEST, placeFile } from './n
 import { imageOfTag, removeOldTags } from './old-tags.ts';
 import { defineRemote, type RemoteDockerSettings } from './remote.ts';
 import { SEARCH_ROUTES } from './search.ts';
+import { type SetUpBindings, setUpDocker } from './setup.ts';
 import { getToken, postToken } from './token.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
-export type DockerSettings = ManifestSettings & LeaseRules & RemoteDockerSettings;
+export type DockerSettings = ManifestSettings & LeaseRules & RemoteDockerSettings & SetUpBindings;
 
 export function defineDocker(settings: DockerSettings): Format {
   return {
@@ -44,6 +45,7 @@ export function defineDocker(settings: DockerSettings): Format {
     companions: { property: 'oci.child', folder: digestFolder },
     commonHeaders: { 'Docker-Distribution-Api-Version': 'registry/2.0' },
     renderFailure,
+    setup: (repo, reader) => setUpDocker(repo, reader, settings),
     routes: [
       { methods: ['POST'], pattern: '{name...}/blobs/uploads', handle: startUpload },
       { methods: ['POST'], pattern: '{name...}/blobs/uploads/', handle: startUpload },

@@ -1,6 +1,7 @@
 /** Plain files under plain paths: the smallest format. */
 import type { Format } from '../../core/format.ts';
 import type { RepoPath } from '../../core/ids.ts';
+import { setUpGeneric } from './setup.ts';
 
 /** Names other repository managers keep control data under; nothing of a user's may lie there. */
 const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
@@ -13,6 +14,7 @@ export function defineGeneric(packageTypes: readonly string[]): Format {
     mounts: [],
     routes: [],
     plainPaths: true,
+    setup: setUpGeneric,
     classify(path) {
       if (RESERVED.test(path.normalize('NFKC').replace(/[ .]+(?=\/|$)/g, ''))) return { kind: 'reserved' };
       const [, of, algorithm] = SIDECAR.exec(path) ?? [];

@@ -11,6 +11,7 @@ import { ingest } from './ingest.ts';
 import { chartAt, chartOf, FOLDER, INDEX, INDEX_FILE, isArchive, rowName } from './names.ts';
 import { reindex } from './reindex.ts';
 import { remoteRules } from './remote.ts';
+import { setUpHelm } from './setup.ts';
 import { postChart, postProvenance, putFile } from './upload.ts';
 
 const SIDECAR = /^(.+)\.(sha256|sha1|md5)$/;
@@ -54,6 +55,7 @@ export function defineHelm(): Format {
     documents: { [INDEX]: documentKind(indexKind) },
     remote: remoteRules,
     renderFailure,
+    setup: setUpHelm,
     routes: [{ methods: ['GET', 'HEAD'], pattern: INDEX_FILE, handle: indexHandler() }, ...ROUTES],
   };
 }

@@ -8,6 +8,7 @@ import { metadataKind } from './metadata.ts';
 import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, rowOf, timeOf } from './paths.ts';
 import { adaptPom } from './pom-cleanup.ts';
 import { recalculate, recalculateAll } from './recalculate.ts';
+import { setUpMaven } from './setup.ts';
 import { newestSnapshot, settle } from './snapshots.ts';
 
 /** Names other repository managers keep control data under; nothing of a user's may lie there. */
@@ -39,6 +40,7 @@ export function defineMaven(): Format {
     adapt: adaptPom,
     documents: { metadata: documentKind(metadataKind) },
     remote: REMOTE,
+    setup: setUpMaven,
   };
 }
 

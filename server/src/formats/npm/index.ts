@@ -18,6 +18,7 @@ import { reindex } from './reindex.ts';
 import { renderPackument } from './render.ts';
 import { search } from './search.ts';
 import { auditBulk, auditQuick, getAttestations, getKeys } from './security.ts';
+import { setUpNpm } from './setup.ts';
 import { KEYS, packumentFetch, parsePackument, REMOTE, SEARCH } from './upstream.ts';
 
 const MAX_RENDERED = 256 * 1024 * 1024;
@@ -68,6 +69,7 @@ export function defineNpm(): Format {
     },
     remote: REMOTE,
     renderFailure,
+    setup: setUpNpm,
     routes: [
       { methods: ['POST'], pattern: 'reindex', handle: reindex },
       { methods: ['GET'], pattern: 'auth/{scope}', handle: getAuthOrVersion },

@@ -15,6 +15,7 @@ import { reindex } from './reindex.ts';
 import { ingest } from './release.ts';
 import { remoteRules } from './remote.ts';
 import { search } from './search.ts';
+import { setUpPypi } from './setup.ts';
 import { upload } from './upload.ts';
 import { unyank, yank } from './yank.ts';
 
@@ -69,6 +70,7 @@ export function definePypi(): Format {
     remote: remoteRules,
     documents: { [PROJECT]: documentKind(projectKind), [ROOT_LIST]: documentKind(rootKind) },
     renderFailure,
+    setup: setUpPypi,
     routes: ROUTES,
     serviceRoutes: [{ methods: ['POST'], pattern: '{key}', handle: postWithoutSlash }],
   };
