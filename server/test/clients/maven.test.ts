@@ -26,7 +26,7 @@ const DESCRIPTOR = (group: string) => `<plugin>
     <instantiationStrategy>per-lookup</instantiationStrategy><executionStrategy>once-per-session</executionStrategy></mojo></mojos>
 </plugin>`;
 
-for (const name of ['maven', 'maven39'] as const) {
+for (const name of ['maven', 'maven39', 'maven4'] as const) {
   clientSuite(name, (client) => {
     const world = new MavenWorld(new ServerFacts(client.target));
     const { group } = world;

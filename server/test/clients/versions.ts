@@ -88,9 +88,15 @@ export const clientSources = {
   maven: { kind: 'debian', package: 'maven', command: 'mvn', version: '3.8.7' },
   maven39: {
     kind: 'maven',
-    coordinates: 'org.apache.maven:apache-maven:3.9.9:zip:bin',
-    version: '3.9.9',
-    file: 'apache-maven-3.9.9/bin/mvn',
+    coordinates: 'org.apache.maven:apache-maven:3.9.16:zip:bin',
+    version: '3.9.16',
+    file: 'apache-maven-3.9.16/bin/mvn',
+  },
+  maven4: {
+    kind: 'maven',
+    coordinates: 'org.apache.maven:apache-maven:4.0.0-rc-4:zip:bin',
+    version: '4.0.0-rc-4',
+    file: 'apache-maven-4.0.0-rc-4/bin/mvn',
   },
   gradle: { kind: 'debian', package: 'gradle', command: 'gradle', version: '4.4.1', with: ['openjdk-17-jdk-headless'] },
   ivy: { kind: 'maven', coordinates: 'org.apache.ivy:ivy:2.5.3', version: '2.5.3', file: 'ivy-2.5.3.jar' },
