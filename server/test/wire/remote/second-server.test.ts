@@ -145,11 +145,23 @@ onEachSecondServer('a second server', (world) => {
       });
     await pull();
     await keptAll();
-    await app.core.downloads.flush();
     const database = await app.openDatabase();
     try {
       const long = { created_at: 1, modified_at: 1 };
       const layers = image.layers.map((layer) => sha256(layer).replace(':', '__'));
+      // A download that is counted later would be a recent one.
+      await eventually(async () => {
+        await app.core.downloads.flush();
+        const counted = await database.read((db) =>
+          db
+            .selectFrom('statistic')
+            .innerJoin('node', 'node.id', 'statistic.node_id')
+            .select('node.name')
+            .where('node.name', 'in', layers)
+            .execute(),
+        );
+        assert.equal(counted.length, layers.length);
+      });
       await database.transaction(async (tx) => {
         await tx.updateTable('node').set(long).where('name', 'in', layers).execute();
         await tx.updateTable('statistic').set({ downloaded_at: 1 }).execute();
