@@ -22,6 +22,8 @@ export function entrepot(nodeArgs: readonly string[], settings: NodeJS.ProcessEn
         ENTREPOT_HTTP__PORT: String(port),
         ENTREPOT_DATA__DIR: dir,
         ENTREPOT_ADMIN_PASSWORD: password,
+        // Repositories that a measure makes have their keys to themselves.
+        ENTREPOT_BOOTSTRAP: 'minimal',
         ...settings,
       },
     }),

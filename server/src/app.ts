@@ -19,6 +19,7 @@ import { Metrics } from './http/metrics.ts';
 import { registerRemoteMetrics } from './http/remote-metrics.ts';
 import { HttpServer } from './http/server.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
+import { tellOutcome } from './repositories/first-start-report.ts';
 import { READ_ONLY } from './repositories/read-only.ts';
 import { FORGOTTEN } from './repositories/remote/inspection.ts';
 import { CONFIGURATION } from './repositories/system-configuration.ts';
@@ -28,6 +29,8 @@ import { type Core, type Log, type Outside, openCore } from './state.ts';
 export interface RunningApp {
   readonly core: Core;
   readonly ports: readonly number[];
+  /** Where people on this machine reach it. */
+  readonly origin: string;
   /** Made up at the first start, when no other password was given. */
   readonly generatedPassword: string | undefined;
   stop(): Promise<void>;
@@ -56,7 +59,7 @@ async function startUnlocked(config: Config, log: Log, outside: Outside): Promis
   const { database, repositories, permissions, authenticator } = core;
   const admin = await bootstrapAdmin(core.accounts, { password: config.adminPassword?.reveal() });
   await core.administration.createSystemRepositories();
-  await core.administration.createDefaults(config.bootstrap === 'default' ? ['docker', 'generic'] : []);
+  await core.firstStart.begin(config.bootstrap);
 
   const feed = new Feed({
     database,
@@ -163,11 +166,20 @@ async function startUnlocked(config: Config, log: Log, outside: Outside): Promis
     onBug: (error, { requestId }) => log.error({ err: error, requestId }, 'a request failed for a reason of our own'),
   });
   const listening = await server.start();
+  const { host } = config.http;
+  const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  const origin = config.http.baseUrl ?? core.configuration.origin ?? `http://${shownHost}:${listening[0]}`;
+  core.firstStart.start(
+    (outcome) => log.info({ packageType: outcome.packageType }, tellOutcome(outcome, origin)),
+    (error) => log.warn({ err: error }, 'upstreams could not be looked for'),
+  );
   return {
     core,
     ports: listening,
+    origin,
     generatedPassword: admin.generatedPassword,
     async stop() {
+      await core.firstStart.stop();
       await server.stop(config.http.drainMs);
       await background.stop();
       await feed.stop();

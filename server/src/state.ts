@@ -19,7 +19,9 @@ import { StorageQuota } from './blobs/quota.ts';
 import { BlobStore } from './blobs/store.ts';
 import { UploadSessions } from './blobs/uploads.ts';
 import type { Config } from './config/load.ts';
+import { openMachine } from './config/machine.ts';
 import type { RepoKey } from './core/ids.ts';
+import type { Machine } from './core/public-upstream.ts';
 import type { Database } from './db/database.ts';
 import { openSqlite } from './db/dialects/sqlite.ts';
 import { migrate } from './db/migrate.ts';
@@ -30,6 +32,7 @@ import { Administration } from './repositories/administration.ts';
 import { ClientCertificates } from './repositories/certificates.ts';
 import { RepositoryDirectory } from './repositories/directory.ts';
 import { DownloadStatistics } from './repositories/download-statistics.ts';
+import { FirstStart } from './repositories/first-start.ts';
 import { FolderArchives } from './repositories/folder-archive.ts';
 import { folderArchiveLimits, folderDownloadOf } from './repositories/folder-download-settings.ts';
 import { KeyPairs } from './repositories/key-pairs.ts';
@@ -55,7 +58,10 @@ export interface Log {
 }
 
 /** How the world outside is reached; tests put one of their own in its place. */
-export type Outside = Pick<UpstreamsOptions, 'resolve' | 'dial' | 'authorities'>;
+export interface Outside extends Pick<UpstreamsOptions, 'resolve' | 'dial' | 'authorities'> {
+  /** The machine that is asked for upstreams at the first start. */
+  readonly openMachine?: (signal: AbortSignal) => Machine;
+}
 
 /** Everything that holds state, without a server in front: what commands work with. */
 export async function openCore(config: Config, log: Log, outside: Outside = {}) {
@@ -171,6 +177,7 @@ export async function openCore(config: Config, log: Log, outside: Outside = {}) 
   const downloads = new DownloadStatistics({ database, idOf: (repo) => repositories.idOf(repo) });
   const searches = new Searches({ database, repositories, blobs, limits: config.search });
   const refusals = new RefusalLog({ database });
+  const ownOrigins = config.http.baseUrl ? [new URL(config.http.baseUrl).origin] : [];
   const administration = new Administration({
     database,
     events,
@@ -180,7 +187,17 @@ export async function openCore(config: Config, log: Log, outside: Outside = {}) 
     secrets,
     configuration,
     readOnly,
-    ownOrigins: config.http.baseUrl ? [new URL(config.http.baseUrl).origin] : [],
+    ownOrigins,
+  });
+  const firstStart = new FirstStart({
+    database,
+    events,
+    formats,
+    repositories,
+    readOnly,
+    upstreams: config.upstreams,
+    ownOrigins,
+    openMachine: outside.openMachine ?? ((signal) => openMachine({ env: process.env, signal })),
   });
   return {
     config,
@@ -216,6 +233,7 @@ export async function openCore(config: Config, log: Log, outside: Outside = {}) 
     readOnly,
     retention,
     administration,
+    firstStart,
     refusals,
     veils,
     operations,

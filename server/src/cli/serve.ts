@@ -2,7 +2,7 @@
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import pino from 'pino';
-import { startApp } from '../app.ts';
+import { type RunningApp, startApp } from '../app.ts';
 import type { Config } from '../config/load.ts';
 import { readConfig } from './settings.ts';
 
@@ -47,14 +47,13 @@ export async function serve(): Promise<void> {
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
   // Whoever reads that it is ready may stop it at once.
-  announce(config, app.ports[0] ?? 0, app.generatedPassword, performance.now() - startedAt);
+  announce(config, app, performance.now() - startedAt);
 }
 
 /** For the person at the terminal; everything after this is log lines. */
-function announce(config: Config, port: number, generatedPassword: string | undefined, tookMs: number): void {
-  const host = config.http.host === '0.0.0.0' || config.http.host === '::' ? 'localhost' : config.http.host;
+function announce(config: Config, { origin, generatedPassword }: RunningApp, tookMs: number): void {
   const lines = [
-    `Entrepot is ready after ${(tookMs / 1000).toFixed(1)} s at ${config.http.baseUrl ?? `http://${host}:${port}`}`,
+    `Entrepot is ready after ${(tookMs / 1000).toFixed(1)} s at ${origin}`,
     `Data lies in ${resolve(config.data.dir)}`,
   ];
   if (generatedPassword !== undefined) {

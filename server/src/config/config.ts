@@ -16,6 +16,7 @@ import { storageSection } from './storage.ts';
 import { sweepSection } from './sweep.ts';
 import { trashSection } from './trash.ts';
 import { uploadsSection } from './uploads.ts';
+import { upstreamsSection } from './upstreams.ts';
 
 /** What the configuration file may hold: one section per subject. */
 export const SECTIONS = {
@@ -29,6 +30,9 @@ export const SECTIONS = {
   trash: trashSection.prefault({}).describe('What becomes of what is deleted.'),
   docker: dockerSection.prefault({}).describe('Docker and OCI registries.'),
   remotes: remotesSection.prefault({}).describe('What remote repositories may ask for outside.'),
+  upstreams: upstreamsSection
+    .prefault({})
+    .describe('Upstreams of the remote repositories that a first start makes; what was made stays as it is.'),
   repositories: repositoriesSection.prefault({}).describe('Repositories beside those that administrators make.'),
   security: securitySection.prefault({}).describe('Who gets in.'),
   search: searchSection.prefault({}).describe('Searches, and what is kept for them.'),
@@ -44,9 +48,11 @@ export const SPECIALS = {
       'Password of the user `admin`, set when that user is first made. Without it, one is made and logged once.',
     ),
   bootstrap: z
-    .enum(['default', 'none'])
+    .enum(['default', 'minimal', 'none'])
     .default('default')
-    .describe('What an empty database starts with: `default` repositories and groups, or `none`.'),
+    .describe(
+      'Which repositories an empty database starts with. `default`: for docker, helm, maven, npm and pypi a local, a remote and a virtual one each, and `generic-local`. `minimal`: `docker-local` and `generic-local`. `none`: none.',
+    ),
 };
 
 export const configSchema = z

@@ -2,6 +2,7 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { parseRepoKey } from '../core/ids.ts';
+import { upstreamAddress } from '../core/public-upstream.ts';
 import { Secret } from '../lib/secret.ts';
 
 /** What a Node timer can wait at most. */
@@ -88,4 +89,21 @@ function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) return false;
   return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
+}
+
+/** Where an upstream is; what would be asked of it, or with which credentials, is said elsewhere. */
+export function upstream() {
+  return z
+    .string()
+    .refine(
+      isUpstream,
+      'must be an http or https URL without credentials, query and fragment, such as "https://mirror.example.com/path"',
+    )
+    .transform((text) => upstreamAddress(text) ?? text);
+}
+
+function isUpstream(text: string): boolean {
+  const url = URL.parse(text);
+  if (!url || upstreamAddress(text) === undefined) return false;
+  return url.search === '' && url.hash === '' && url.username === '' && url.password === '';
 }

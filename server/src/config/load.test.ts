@@ -87,6 +87,24 @@ test('fields and variables without a value say nothing', () => {
   assert.equal(load({ yaml: '' }).http.port, 8082);
 });
 
+test('an upstream is an address without anything else', () => {
+  const config = load({
+    yaml: 'upstreams: { maven: https://maven.example/maven2/ }',
+    env: { ENTREPOT_UPSTREAMS__NPM: 'http://npm.example:4873/a', ENTREPOT_UPSTREAMS__HELM: '' },
+  });
+  assert.deepEqual(config.upstreams, { maven: 'https://maven.example/maven2', npm: 'http://npm.example:4873/a' });
+  for (const text of [
+    'npm.example',
+    'file:///a',
+    'https://u:p@a.example',
+    'https://a.example/?b',
+    'https://a.example/#c',
+  ]) {
+    assert.match(mistakes({ env: { ENTREPOT_UPSTREAMS__NPM: text } })[0] ?? '', /must be an http or https URL without/);
+  }
+  assert.match(mistakes({ env: { ENTREPOT_UPSTREAMS__NUGET: 'https://a.example' } })[0] ?? '', /is no known variable/);
+});
+
 test('secrets are masked and may come from files', () => {
   const config = load({
     yaml: 'database: { urlFile: /run/url }\nstorage: { s3: { accessKeyId: a, secretAccessKeyFile: /run/s3 } }',

@@ -2,6 +2,7 @@
 import type { DocumentKind, OpaqueDoc } from './document.ts';
 import type { Checksums, Digest, Properties, RepoPath, Sha256 } from './ids.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
+import type { PublicUpstream } from './public-upstream.ts';
 import type { RemoteRules } from './remote.ts';
 import type { Content, Repository } from './repository.ts';
 import type { ClientSetup, SetUpFor, SetUpRepository } from './setup.ts';
@@ -137,6 +138,8 @@ export interface Format {
   territory?(packageName: string): string;
   /** Without it, the upstream is asked for files by their paths. */
   readonly remote?: RemoteRules;
+  /** What a first start gives the remote repository of the format; formats without it get none. */
+  readonly publicUpstream?: PublicUpstream;
   readonly documents?: Readonly<Record<string, DocumentKind<OpaqueDoc>>>;
   /** What the lead file of a version names and is useless without, all of it in the same package. */
   references?(bytes: Buffer, mediaType: string): readonly Digest[];

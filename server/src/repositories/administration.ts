@@ -5,7 +5,7 @@ import type { Secrets } from '../auth/secrets.ts';
 import { cacheKeyOf } from '../core/cache-keys.ts';
 import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
-import { clip, parseNewRepoKey, parseRepoKey, type RepoKey } from '../core/ids.ts';
+import { clip, parseNewRepoKey, type RepoKey } from '../core/ids.ts';
 import { packageTypeOf } from '../core/package-types.ts';
 import { SYSTEM_REPOSITORIES } from '../core/system-repositories.ts';
 import { reviewBlobs } from '../db/blobs.ts';
@@ -19,7 +19,6 @@ import {
   updateRepository,
   updateRepositoryClass,
 } from '../db/repositories.ts';
-import { createSetting, getSetting } from '../db/settings.ts';
 import type { EventLog } from '../events/event-log.ts';
 import {
   type Candidate,
@@ -31,6 +30,7 @@ import {
   servedSettings,
 } from './checks.ts';
 import type { RepositoryDirectory } from './directory.ts';
+import { insertRepository, type StoredRow } from './insertion.ts';
 import { keyPairNames } from './key-pairs.ts';
 import type { ReadOnly } from './read-only.ts';
 import { describeChanges, parseSettings, type Settings, sealSettings } from './settings.ts';
@@ -57,8 +57,6 @@ export interface NewRepository {
   readonly config?: Settings;
 }
 
-/** Setting that tells that the first start's repositories were made. */
-const DEFAULTS_MADE = 'repositories.defaults';
 const DELETE_BATCH = 2000;
 const MAX_EMPTYINGS = 10;
 
@@ -67,25 +65,6 @@ export class Administration {
 
   constructor(deps: AdministrationDeps) {
     this.#deps = deps;
-  }
-
-  /**
-   * What a first start offers, so that something can be pushed at once. Done once for ever, in one transaction: a start
-   * that was cut before it leaves it to the next, and what an administrator deletes later stays deleted.
-   */
-  async createDefaults(packageTypes: readonly string[]): Promise<void> {
-    const { database, events, repositories } = this.#deps;
-    await database.transaction(async (tx) => {
-      await lockScope(tx, DEFAULTS_MADE);
-      if ((await getSetting(tx, DEFAULTS_MADE)) !== undefined) return;
-      await createSetting(tx, DEFAULTS_MADE, packageTypes.join(','));
-      for (const packageType of packageTypes) {
-        const key = parseRepoKey(`${packageType}-local`);
-        await createRepository(tx, { key, rclass: 'local', packageType, config: {} }, Date.now());
-        await events.append(tx, [{ type: 'repository.created', repo: key }], '_system_');
-      }
-    });
-    await repositories.reload();
   }
 
   /** Makes those that the server itself needs; those that are there stay as they are. */
@@ -121,13 +100,7 @@ export class Administration {
     const candidates = requests.map((request) => this.#candidateOf(request));
     await this.#change(async (tx, rows, keyPairs) => {
       for (const candidate of candidates) {
-        const { key, rclass, packageType, config } = candidate;
-        const taken = [...rows.keys()].find((known) => known.toLowerCase() === key.toLowerCase());
-        if (taken !== undefined) throw new AppError('conflict', `There is a repository "${taken}" already.`);
-        rows.set(key, candidate);
-        await createRepository(tx, { key, rclass, packageType, config }, Date.now());
-        const changes = describeChanges({}, { rclass, packageType, ...config });
-        await this.#deps.events.append(tx, [{ type: 'repository.created', repo: key, changes }], by);
+        await insertRepository({ tx, rows, events: this.#deps.events }, candidate, by);
       }
       // Virtual repositories may name others of the same batch, whatever their order.
       for (const candidate of candidates) checkCandidate(candidate, undefined, this.#context(rows, keyPairs));
@@ -276,9 +249,6 @@ export class Administration {
     }
   }
 }
-
-/** A repository in a change: one that is being made has no id yet. */
-type StoredRow = Candidate & { readonly id?: number };
 
 function requireSame(row: Candidate, settings: Settings): void {
   const wanted = { class: settings['rclass'], 'package type': settings['packageType'], key: settings['key'] };

@@ -41,6 +41,7 @@ export async function startServer(
         ENTREPOT_HTTP__PORT: String(port),
         ENTREPOT_DATA__DIR: folder,
         ENTREPOT_ADMIN_PASSWORD: password,
+        ENTREPOT_BOOTSTRAP: 'minimal',
         ...patientWithFailures,
         ENTREPOT_DOCKER__MIRRORS: `${MIRRORED}=docker-local`,
         // Upstreams of the tests are on this machine, and some networks reach the outside by addresses that are nobody's.

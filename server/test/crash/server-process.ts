@@ -80,6 +80,7 @@ export class ServerProcess {
         ENTREPOT_HTTP__ACCESS_LOG: 'false',
         ENTREPOT_DATA__DIR: place.dataDir,
         ENTREPOT_ADMIN_PASSWORD: ADMIN_PASSWORD,
+        ENTREPOT_BOOTSTRAP: 'minimal',
         ENTREPOT_JOBS__POLL_MS: '50',
         ...place.env,
         ...options.env,

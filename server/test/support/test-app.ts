@@ -54,6 +54,8 @@ export interface TestApp {
   openDatabase(): Promise<Database>;
   /** What the server logged as warnings and errors. */
   readonly complaints: readonly { readonly level: string; readonly message: string; readonly fields: object }[];
+  /** What else it logged for people to read. */
+  readonly news: readonly string[];
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -69,7 +71,8 @@ export async function startTestApp(
   const dataDir = await mkdtemp(join(tmpdir(), 'entrepot-app-'));
   const place = await placeOf(storage);
   const complaints: TestApp['complaints'][number][] = [];
-  const log = recordingLog(complaints);
+  const news: string[] = [];
+  const log = recordingLog(complaints, news);
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   let app: RunningApp;
   let port = 0;
@@ -82,6 +85,7 @@ export async function startTestApp(
         ENTREPOT_HTTP__DRAIN_MS: '2000',
         ENTREPOT_DATA__DIR: dataDir,
         ENTREPOT_ADMIN_PASSWORD: ADMIN_PASSWORD,
+        ENTREPOT_BOOTSTRAP: 'minimal',
         ...place.env,
         ...current,
       },
@@ -140,6 +144,7 @@ export async function startTestApp(
       return openPostgres({ url, poolSize: 2, onError: () => undefined });
     },
     complaints,
+    news,
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -168,11 +173,15 @@ async function placeOf(storage: Storage): Promise<{ env: Record<string, string>;
   return { env, remove };
 }
 
-function recordingLog(complaints: TestApp['complaints'][number][]): Log {
+function recordingLog(complaints: TestApp['complaints'][number][], news: string[]): Log {
   const record = (level: string) => (fields: object, message: string) => {
     complaints.push({ level, message, fields });
   };
-  return { debug() {}, info() {}, warn: record('warn'), error: record('error') };
+  const info = (_fields: object, message: string) => {
+    // A line for each request is none.
+    if (message !== 'request') news.push(message);
+  };
+  return { debug() {}, info, warn: record('warn'), error: record('error') };
 }
 
 function send(

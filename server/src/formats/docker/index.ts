@@ -20,6 +20,8 @@ export type DockerSettings = ManifestSettings & LeaseRules & RemoteDockerSetting
 export function defineDocker(settings: DockerSettings): Format {
   return {
     packageTypes: ['docker', 'oci', 'helmoci'],
+    // Docker Hub, which every client asks for images whose names say no registry.
+    publicUpstream: { address: 'https://registry-1.docker.io' },
     mounts: [
       {
         before: '/v2',

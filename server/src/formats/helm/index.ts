@@ -33,6 +33,8 @@ const ROUTES: readonly Route[] = [
 export function defineHelm(): Format {
   return {
     packageTypes: ['helm'],
+    // Its clients ask nobody by default.
+    publicUpstream: {},
     mounts: [{ before: '/artifactory/api/helm', after: '' }],
     plainPaths: true,
     classify(path) {

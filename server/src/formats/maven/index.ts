@@ -7,6 +7,7 @@ import { ingest } from './ingest.ts';
 import { metadataKind } from './metadata.ts';
 import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, rowOf, timeOf } from './paths.ts';
 import { adaptPom } from './pom-cleanup.ts';
+import { publicUpstream } from './public-upstream.ts';
 import { recalculate, recalculateAll } from './recalculate.ts';
 import { setUpMaven } from './setup.ts';
 import { newestSnapshot, settle } from './snapshots.ts';
@@ -20,6 +21,7 @@ const REMADE = /^(\.index|\.meta)\/|(^|\/)archetype-catalog\.xml$/;
 export function defineMaven(): Format {
   return {
     packageTypes: ['maven', 'gradle', 'ivy', 'sbt'],
+    publicUpstream,
     mounts: [
       { before: '/artifactory/api/maven/calculateMetadata', after: '' },
       { before: '/artifactory/api/maven/calculateMetaData', after: '' },

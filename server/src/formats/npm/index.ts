@@ -12,6 +12,7 @@ import { ingest } from './ingest.ts';
 import { isName, packumentPath, parseName, readTarballPath } from './names.ts';
 import { getNpmrc, getScopedNpmrc } from './npmrc.ts';
 import { buildPackument, filterPackument, mergePackuments, type Packument } from './packument.ts';
+import { publicUpstream } from './public-upstream.ts';
 import { putPackage } from './publish.ts';
 import { getAnything } from './read.ts';
 import { reindex } from './reindex.ts';
@@ -30,6 +31,7 @@ export function defineNpm(): Format {
   const packuments = new RenderedDocuments({ maxBytes: MAX_RENDERED });
   return {
     packageTypes: ['npm'],
+    publicUpstream,
     mounts: [
       { before: '/artifactory/api/npm', after: '/-', routes: DASH_ROUTES, serviceRoutes: ACCOUNT_ROUTES },
       {

@@ -11,6 +11,7 @@ import { getHome, getProject, getRoot } from './index-pages.ts';
 import { distributionAt, distributionOf, normalizeName, releaseName } from './names.ts';
 import { FOLDER, PROJECT, ROOT_LIST } from './project.ts';
 import { getProjectJson } from './project-json.ts';
+import { publicUpstream } from './public-upstream.ts';
 import { reindex } from './reindex.ts';
 import { ingest } from './release.ts';
 import { remoteRules } from './remote.ts';
@@ -44,6 +45,7 @@ const ROUTES: readonly Route[] = [
 export function definePypi(): Format {
   return {
     packageTypes: ['pypi'],
+    publicUpstream,
     mounts: [{ before: '/artifactory/api/pypi', after: '' }],
     plainPaths: true,
     classify(path) {

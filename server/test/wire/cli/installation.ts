@@ -92,6 +92,7 @@ export class Installation {
     const child = this.#spawn(['serve'], {
       ENTREPOT_HTTP__PORT: String(port),
       ENTREPOT_ADMIN_PASSWORD: ADMIN_PASSWORD,
+      ENTREPOT_BOOTSTRAP: 'minimal',
       ENTREPOT_LOG__LEVEL: 'error',
       // What is deleted gives its bytes back.
       ENTREPOT_TRASH__ENABLED: 'false',
