@@ -2,7 +2,7 @@
  * Documents: files that are made from what a repository holds, such as indexes. Built in local repositories, parsed
  * from an upstream's bytes in remote ones, merged in virtual ones, and rendered by their format for each caller.
  */
-import type { RenderedBody } from '../lib/rendered.ts';
+import type { Piece, RenderedBody } from '../lib/rendered.ts';
 import type { RepoPath } from './ids.ts';
 import type { DocumentFetch, RemoteFacts } from './remote.ts';
 import type { PackageVersion } from './repository.ts';
@@ -56,8 +56,14 @@ export interface DocumentKind<Doc> {
   parse?(bytes: Buffer, context: ParseContext): Doc | Promise<Doc>;
   /** In the order of resolution: the first to name a version has it. */
   merge(docs: readonly Doc[]): Doc | Promise<Doc>;
-  /** As a client gets it; `base` is the address of the repository it asked, without a slash at its end. */
-  render(doc: Doc, to: { readonly base: string; readonly path: RepoPath }): RenderedBody | Promise<RenderedBody>;
+  /**
+   * As a client gets it; `base` is the address of the repository it asked, without a slash at its end, and `previous` are
+   * the pieces that were last made for the same address.
+   */
+  render(
+    doc: Doc,
+    to: { readonly base: string; readonly path: RepoPath; readonly previous?: readonly Piece[] },
+  ): RenderedBody | Promise<RenderedBody>;
   /** Only what lies at paths that are accepted; undefined when nothing is left. */
   filter(doc: Doc, accepts: (path: RepoPath) => boolean): Doc | undefined | Promise<Doc | undefined>;
 }

@@ -47,7 +47,8 @@ export interface PlainReply {
   readonly reason?: string;
   readonly json?: unknown;
   readonly text?: string;
-  readonly bytes?: Buffer;
+  /** In one buffer, or in several behind one another. */
+  readonly bytes?: Buffer | readonly Buffer[];
   /** A body of any length, made while it is sent; a failure after its beginning cuts the connection. */
   readonly pieces?: AsyncIterable<string | Buffer>;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;

@@ -24,9 +24,14 @@ async function sendPlain(exchange: Exchange, reply: PlainReply): Promise<void> {
   if (reply.reason !== undefined) response.statusMessage = reply.reason;
   if (type) response.setHeader('Content-Type', type);
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value as string | string[]);
-  if (reply.status !== 204 && reply.status !== 304) response.setHeader('Content-Length', body.length);
-  note.sizeBytes = body.length;
-  await end(response, request.method === 'HEAD' ? undefined : body);
+  const size = body.reduce((sum, { length }) => sum + length, 0);
+  if (reply.status !== 204 && reply.status !== 304) response.setHeader('Content-Length', size);
+  note.sizeBytes = size;
+  if (request.method === 'HEAD') return end(response);
+  // Handed on together at the end of this turn.
+  if (body.length > 1) response.cork();
+  for (const chunk of body.slice(0, -1)) response.write(chunk);
+  await end(response, body.at(-1));
 }
 
 /** Gathered to this before it is handed on, so that small pieces do not cost a packet each. */
@@ -70,10 +75,10 @@ const EMPTY = Buffer.alloc(0);
 /** A file as it is sent: at rest, or on its way from an upstream, when not all may be known of it. */
 type Sendable = Asset | Arriving;
 
-function bodyOf(reply: PlainReply): readonly [Buffer, string | undefined] {
-  if (reply.json !== undefined) return [Buffer.from(JSON.stringify(reply.json)), 'application/json'];
-  if (reply.text !== undefined) return [Buffer.from(reply.text), 'text/plain; charset=utf-8'];
-  return [reply.bytes ?? EMPTY, undefined];
+function bodyOf(reply: PlainReply): readonly [readonly Buffer[], string | undefined] {
+  if (reply.json !== undefined) return [[Buffer.from(JSON.stringify(reply.json))], 'application/json'];
+  if (reply.text !== undefined) return [[Buffer.from(reply.text)], 'text/plain; charset=utf-8'];
+  return [Buffer.isBuffer(reply.bytes) ? [reply.bytes] : (reply.bytes ?? []), undefined];
 }
 
 async function sendAsset(exchange: Exchange, reply: AssetReply): Promise<boolean> {

@@ -31,6 +31,8 @@ export interface DocumentDeps {
 const KEPT = 64;
 const KEPT_STATES = 20_000;
 const PAGE = 200;
+/** Rows of versions may hold whole readmes. */
+const VERSIONS_PAGE = 50;
 const NAMES_PAGE = 1000;
 
 /** What is remembered of a document much longer than the document: rendered, it is kept elsewhere. */
@@ -118,10 +120,10 @@ export class LocalDocuments {
             for (let after = since; ; ) {
               const from = after;
               const page = await database.read((db) =>
-                listVersionsSince(db, id, packageName, { after: from, limit: PAGE }),
+                listVersionsSince(db, id, packageName, { after: from, limit: VERSIONS_PAGE }),
               );
               yield* page;
-              if (page.length < PAGE) return;
+              if (page.length < VERSIONS_PAGE) return;
               after = page.at(-1)?.revision ?? after;
               await turn();
             }

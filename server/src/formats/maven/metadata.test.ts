@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Rendered } from '../../lib/rendered.ts';
 import { type MavenMetadata, metadataKind } from './metadata.ts';
 
 const BASE = new URL('http://upstream.example/');
@@ -7,7 +8,7 @@ const parse = (name: string, xml: string | Buffer) =>
   metadataKind.parse?.(Buffer.from(xml), { name, base: BASE, mediaType: 'text/xml', settings: {} }) as MavenMetadata;
 const render = (doc: ReturnType<typeof parse>) =>
   metadataKind.render(doc, { base: 'http://here.example', path: metadataKind.path(doc.folder) });
-const text = async (doc: ReturnType<typeof parse>) => (await render(doc)).bytes.toString();
+const text = async (doc: ReturnType<typeof parse>) => (await Rendered.of(await render(doc))).bytes.toString();
 
 const VERSIONS = (...versions: string[]) =>
   `<metadata xmlns="http://maven.apache.org/METADATA/1.1.0" modelVersion="1.1.0"><unknown><deep/></unknown><versioning><latest>lies</latest><versions>${versions.map((v) => `<version>${v}</version>`).join('')}</versions><lastUpdated>20260102030405</lastUpdated></versioning></metadata>`;

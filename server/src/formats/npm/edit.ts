@@ -16,7 +16,7 @@ import {
   readTarballPath,
   tarballPath,
 } from './names.ts';
-import { latestOf, type Packument, type Release, tagsOf } from './packument.ts';
+import { type Packument, type Release, tagsOf } from './packument.ts';
 import { type ReleaseRow, readRow, recordOf } from './release.ts';
 import { describe, refuseRemovalOfLatest, releaseTag, rowsOf, setTag } from './tags.ts';
 
@@ -114,7 +114,7 @@ async function sayOfPackage(repo: Repository, current: Packument, document: Docu
   const isNew =
     (owners && JSON.stringify(owners) !== JSON.stringify(current.maintainers)) ||
     (stars && JSON.stringify(stars) !== JSON.stringify(current.users));
-  const latest = latestOf(current);
+  const { latest } = current;
   if (!isNew || latest === undefined) return;
   const at = Date.now();
   await repo.change(current.name, async (tree) => {

@@ -9,9 +9,10 @@ import { ACCOUNT_ROUTES } from './accounts.ts';
 import { deleteRevision, deleteTag, getTags, heldPackument, putRevision, putTag, putTags } from './edit.ts';
 import { renderFailure } from './errors.ts';
 import { ingest } from './ingest.ts';
+import { filterPackument, mergePackuments } from './merge.ts';
 import { isName, packumentPath, parseName, readTarballPath } from './names.ts';
 import { getNpmrc, getScopedNpmrc } from './npmrc.ts';
-import { buildPackument, filterPackument, mergePackuments, type Packument } from './packument.ts';
+import { buildPackument, type Packument } from './packument.ts';
 import { publicUpstream } from './public-upstream.ts';
 import { putPackage } from './publish.ts';
 import { getAnything } from './read.ts';
@@ -64,7 +65,7 @@ export function defineNpm(): Format {
         parse: parsePackument,
         merge: mergePackuments,
         filter: filterPackument,
-        render: (doc, { base }) => renderPackument(doc, 'full', base),
+        render: (doc, { base, previous }) => renderPackument(doc, { style: 'full', base, previous }),
       }),
       keys: documentKind(KEYS),
       search: documentKind(SEARCH),

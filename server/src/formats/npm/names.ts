@@ -103,6 +103,32 @@ export function compareVersions(a: string, b: string): number {
   return left ? 1 : right ? -1 : 0;
 }
 
+/** The highest of the versions that it was shown; of stable ones, where there was any. */
+export class HighestVersion {
+  #best: { readonly version: string; readonly stable: boolean; readonly parsed: semver.SemVer | null } | undefined;
+
+  get version(): string | undefined {
+    return this.#best?.version;
+  }
+
+  /** Whether it is the highest now. */
+  see(version: string): boolean {
+    const seen = { version, stable: !isPrerelease(version), parsed: semver.parse(version) };
+    if (this.#best && !isHigher(seen, this.#best)) return false;
+    this.#best = seen;
+    return true;
+  }
+}
+
+function isHigher(
+  a: { readonly stable: boolean; readonly parsed: semver.SemVer | null },
+  b: { readonly stable: boolean; readonly parsed: semver.SemVer | null },
+): boolean {
+  if (a.stable !== b.stable) return a.stable;
+  if (!a.parsed || !b.parsed) return a.parsed !== null;
+  return semver.compareBuild(a.parsed, b.parsed) >= 0;
+}
+
 export function isPrerelease(version: string): boolean {
   return /^[^+]*-/.test(version);
 }

@@ -1,13 +1,10 @@
 /** The document of a package: all its versions and what the tags point to. */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { DocumentSource } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { PackageVersion } from '../../core/repository.ts';
-import { compareVersions, isPrerelease, tarballPath } from './names.ts';
+import { Spell } from '../../lib/spell.ts';
+import { HighestVersion, tarballPath } from './names.ts';
 import { type ReleaseRow, readRow, type Said } from './release.ts';
-
-/** So many rows are some milliseconds of work. */
-const MANY = 1000;
 
 /** A version as documents have it; the texts are members of JSON objects. */
 export interface Release {
@@ -34,6 +31,8 @@ export interface Packument {
   readonly releases: ReadonlyMap<string, Release>;
   /** As they were given; what `latest` is without having been given follows from the versions. */
   readonly tags: ReadonlyMap<string, string>;
+  /** What the tag `latest` stands for. */
+  readonly latest: string | undefined;
   readonly created: string | undefined;
   readonly modified: string | undefined;
   readonly maintainers: readonly unknown[];
@@ -52,6 +51,7 @@ export interface Packument {
 interface Row {
   readonly sequence: number;
   readonly release: Release;
+  readonly publishedAt: number;
   readonly tags: ReleaseRow['tags'];
   readonly changedAt: number;
   readonly maintainers: ReleaseRow['maintainers'];
@@ -59,26 +59,28 @@ interface Row {
 }
 
 /** What the tag `latest` stands for: what was said, otherwise the highest stable version, otherwise the highest. */
-export function latestOf({ tags, releases }: Pick<Packument, 'tags' | 'releases'>): string | undefined {
+export async function findLatest({
+  tags,
+  releases,
+}: Pick<Packument, 'tags' | 'releases'>): Promise<string | undefined> {
   const said = tags.get('latest');
   return said !== undefined && releases.has(said) ? said : highest(releases.keys());
 }
 
 /** All tags with what they point to, of which something is there. */
-export function tagsOf(doc: Pick<Packument, 'tags' | 'releases'>): Readonly<Record<string, string>> {
-  const latest = latestOf(doc);
-  const given = [...doc.tags].filter(([tag, version]) => tag !== 'latest' && doc.releases.has(version));
+export function tagsOf({ tags, releases, latest }: Packument): Readonly<Record<string, string>> {
+  const given = [...tags].filter(([tag, version]) => tag !== 'latest' && releases.has(version));
   return Object.fromEntries([...(latest === undefined ? [] : [['latest', latest]]), ...given]);
 }
 
-function highest(versions: Iterable<string>): string | undefined {
-  let best: string | undefined;
+async function highest(versions: Iterable<string>): Promise<string | undefined> {
+  const found = new HighestVersion();
+  const spell = new Spell();
   for (const version of versions) {
-    if (best === undefined) best = version;
-    else if (isPrerelease(best) !== isPrerelease(version)) best = isPrerelease(best) ? version : best;
-    else if (compareVersions(version, best) > 0) best = version;
+    found.see(version);
+    if (spell.isOver) await spell.rest();
   }
-  return best;
+  return found.version;
 }
 
 /** Builds the document of the rows that changed since the previous one, and of that. */
@@ -102,7 +104,6 @@ export async function buildPackument(
   const left = await changes.remaining(rows.size);
   if (left) for (const version of rows.keys()) if (!left.has(version)) rows.delete(version);
   const sorted = order === Number.POSITIVE_INFINITY ? inOrder(rows) : rows;
-  if (rows.size > MANY) await turn();
   return derive(name, sorted, { seen, readmes });
 }
 
@@ -119,7 +120,7 @@ function keptRow({ path, sequence }: PackageVersion, row: ReleaseRow): Row {
     integrity: row.integrity,
   };
   const { tags, changedAt, maintainers, users } = row;
-  return { sequence, release, tags, changedAt, maintainers, users };
+  return { sequence, release, publishedAt: row.publishedAt, tags, changedAt, maintainers, users };
 }
 
 function lastOf(rows: ReadonlyMap<string, Row | undefined>): Row | undefined {
@@ -133,17 +134,19 @@ function inOrder(rows: ReadonlyMap<string, Row | undefined>): Map<string, Row | 
   return new Map([...rows].sort(([, a], [, b]) => (a?.sequence ?? 0) - (b?.sequence ?? 0)));
 }
 
-function derive(
+async function derive(
   name: string,
   rows: ReadonlyMap<string, Row | undefined>,
   { seen, readmes }: { readonly seen: number; readonly readmes: ReadmeOfLatest },
-): Packument | undefined {
+): Promise<Packument | undefined> {
+  const spell = new Spell();
   const releases = new Map<string, Release>();
   const tags = new Map<string, { at: number; version: string }>();
   let [created, modified] = [Number.POSITIVE_INFINITY, 0];
   let maintainers: Said<readonly unknown[]> | undefined;
   let users: Said<Readonly<Record<string, unknown>>> | undefined;
   for (const row of rows.values()) {
+    if (spell.isOver) await spell.rest();
     if (!row) continue;
     const { release } = row;
     const { version } = release;
@@ -156,18 +159,19 @@ function derive(
       const at = row.tags[tag] as number;
       if (at >= (tags.get(tag)?.at ?? 0)) tags.set(tag, { at, version });
     }
-    created = Math.min(created, Date.parse(release.time ?? ''));
+    created = Math.min(created, row.publishedAt);
     modified = Math.max(modified, row.changedAt);
     maintainers = later(maintainers, row.maintainers);
     users = later(users, row.users);
   }
   if (releases.size === 0) return undefined;
   const given = new Map([...tags].map(([tag, { version }]) => [tag, version]));
-  const latest = latestOf({ tags: given, releases });
+  const latest = await findLatest({ tags: given, releases });
   return {
     name,
     releases,
     tags: given,
+    latest,
     created: new Date(created).toISOString(),
     modified: new Date(modified).toISOString(),
     maintainers: maintainers?.value ?? [],
@@ -189,7 +193,8 @@ function later<T>(a: Said<T> | undefined, b: Said<T> | undefined): Said<T> | und
 class ReadmeOfLatest {
   #previous: Packument['readme'];
   #tagged: { readonly at: number; readonly readme: Packument['readme'] } | undefined;
-  #highest: { readonly version: string; readonly readme: Packument['readme'] } | undefined;
+  readonly #highest = new HighestVersion();
+  #highestReadme: Packument['readme'];
 
   constructor(previous: Packument | undefined) {
     this.#previous = previous?.readme;
@@ -200,64 +205,10 @@ class ReadmeOfLatest {
     const found = readme === undefined ? undefined : { of: version, text: readme, fileName: readmeFilename };
     const at = row.tags['latest'];
     if (at !== undefined && at >= (this.#tagged?.at ?? 0)) this.#tagged = { at, readme: found };
-    if (highest([this.#highest?.version ?? version, version]) === version) {
-      this.#highest = { version, readme: found };
-    }
+    if (this.#highest.see(version)) this.#highestReadme = found;
   }
 
   of(latest: string | undefined): Packument['readme'] {
-    return [this.#tagged?.readme, this.#highest?.readme, this.#previous].find((readme) => readme?.of === latest);
+    return [this.#tagged?.readme, this.#highestReadme, this.#previous].find((readme) => readme?.of === latest);
   }
-}
-
-/** The versions of all, each as the first document has it that names it. */
-export function mergePackuments(docs: readonly Packument[]): Packument {
-  const [first] = docs;
-  if (!first) throw new Error('there is nothing to merge');
-  if (docs.length === 1) return first;
-  const releases = new Map<string, Release>();
-  const tags = new Map<string, string>();
-  for (const doc of docs) {
-    for (const [version, release] of doc.releases) if (!releases.has(version)) releases.set(version, release);
-    for (const [tag, version] of doc.tags) if (!tags.has(tag)) tags.set(tag, version);
-  }
-  // What was published here is the latest, whatever an upstream calls so; among upstreams the highest is.
-  const own = docs.find((doc) => doc.own);
-  const latest = own ? latestOf(own) : highest(docs.flatMap((doc) => latestOf(doc) ?? []));
-  if (latest !== undefined) tags.set('latest', latest);
-  const users = Object.fromEntries(docs.toReversed().flatMap((doc) => Object.entries(doc.users)));
-  return {
-    name: first.name,
-    releases,
-    tags,
-    created: extreme(
-      docs.map(({ created }) => created),
-      -1,
-    ),
-    modified: extreme(
-      docs.map(({ modified }) => modified),
-      1,
-    ),
-    maintainers: docs.find(({ maintainers }) => maintainers.length > 0)?.maintainers ?? [],
-    users,
-    readme: docs.map(({ readme }) => readme).find((readme) => readme?.of === latest),
-    own: own !== undefined,
-    rev: docs.map(({ rev }) => rev).join('.'),
-  };
-}
-
-function extreme(times: readonly (string | undefined)[], sign: 1 | -1): string | undefined {
-  const known = times.filter((time) => time !== undefined).sort();
-  return sign < 0 ? known[0] : known.at(-1);
-}
-
-/** Without the versions whose tarballs lie where nobody may have them. */
-export function filterPackument(doc: Packument, accepts: (path: RepoPath) => boolean): Packument | undefined {
-  const kept = [...doc.releases].filter(([, { path }]) => accepts(path));
-  if (kept.length === doc.releases.size) return doc;
-  if (kept.length === 0) return undefined;
-  const releases = new Map(kept);
-  const { rows: _, seen: __, ...rest } = doc;
-  const readme = doc.readme && releases.has(doc.readme.of) ? doc.readme : undefined;
-  return { ...rest, releases, tags: new Map([...doc.tags].filter(([, version]) => releases.has(version))), readme };
 }

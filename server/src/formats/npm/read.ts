@@ -56,8 +56,8 @@ async function getPackument(
   const isForWriting = request.query.get('write') === 'true';
   const style: Style = !isForWriting && wantsShort(request.headers.accept) ? 'short' : 'full';
   const base = baseOf(links);
-  const rendered = await packuments.of<Packument>(held, `${name}\n${style}\n${base}`, (doc) =>
-    renderPackument(doc, style, base),
+  const rendered = await packuments.of<Packument>(held, `${name}\n${style}\n${base}`, (doc, previous) =>
+    renderPackument(doc, { style, base, previous }),
   );
   const isBrief = isForWriting || held.partial;
   const cacheControl = isBrief ? 'no-cache' : `${authenticated ? 'private' : 'public'}, max-age=${SECONDS}`;

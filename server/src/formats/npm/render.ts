@@ -1,8 +1,7 @@
 /** Packuments as clients get them, joined of texts that are ready, a few at a time so that nobody waits for long. */
-import { createHash } from 'node:crypto';
-import { setImmediate as turn } from 'node:timers/promises';
-import type { RenderedBody } from '../../lib/rendered.ts';
-import { latestOf, type Packument, type Release, tagsOf } from './packument.ts';
+import { Piece, type RenderedBody } from '../../lib/rendered.ts';
+import { Spell } from '../../lib/spell.ts';
+import { type Packument, type Release, tagsOf } from './packument.ts';
 
 export type Style = 'full' | 'short';
 
@@ -11,35 +10,121 @@ export const MEDIA_TYPES: Readonly<Record<Style, string>> = {
   short: 'application/vnd.npm.install-v1+json',
 };
 
-/** Joined at once: some milliseconds of work. */
-const AT_ONCE = 250;
 /** Said of the latest version, these are said of the package. */
 const HOISTED = ['description', 'homepage', 'keywords', 'repository', 'author', 'contributors', 'bugs', 'license'];
 
-/** The document; `base` is the address of the repository, to which the addresses of tarballs belong. */
-export async function renderPackument(doc: Packument, style: Style, base: string): Promise<RenderedBody> {
-  const hash = createHash('sha1');
-  const parts: Buffer[] = [];
-  const flush = (text: string) => {
-    const bytes = Buffer.from(text);
-    hash.update(bytes);
-    parts.push(bytes);
-  };
-  let text = `${opening(doc, style)}"versions":{`;
-  let count = 0;
-  for (const release of doc.releases.values()) {
-    text += `${count === 0 ? '' : ','}${JSON.stringify(release.version)}:${renderRelease(doc.name, release, style, base)}`;
-    count += 1;
-    if (count % AT_ONCE !== 0) continue;
-    flush(text);
-    text = '';
-    await turn();
+/** With so many versions a document is one piece. */
+const FEW = 64;
+/** So many versions of a document make a piece, unless one before marks its end. */
+const MAX_GROUP = 256;
+const MIN_GROUP = 32;
+/** One of so many versions marks the end of a piece, so that a version more or less changes one piece only. */
+const MARKS = 64;
+
+/** Versions behind one another, and the pieces that they are in a document. */
+interface Group {
+  readonly releases: readonly Release[];
+  readonly isFirst: boolean;
+  readonly entries: Piece;
+  readonly times: Piece;
+}
+
+/** By the piece of their entries. */
+const groupOf = new WeakMap<Piece, Group>();
+
+export interface RenderOptions {
+  readonly style: Style;
+  /** The address of the repository, to which the addresses of tarballs belong. */
+  readonly base: string;
+  /** Of what was last rendered in this style for this address. */
+  readonly previous?: readonly Piece[] | undefined;
+}
+
+/** The document; what is in it as it was the last time is not rendered again. */
+export async function renderPackument(doc: Packument, { style, base, previous }: RenderOptions): Promise<RenderedBody> {
+  const mediaType = MEDIA_TYPES[style];
+  const head = `${opening(doc, style)}"versions":{`;
+  const middle = `},"time":{${openingTimes(doc)}`;
+  const tail = `}${style === 'full' ? closing(doc) : ''}}`;
+  if (doc.releases.size <= FEW) {
+    const { entries, times } = textOf(doc.name, [...doc.releases.values()], { style, base });
+    return { bytes: Buffer.from(`${head}${entries.slice(1)}${middle}${times}${tail}`), mediaType };
   }
-  flush(`${text}},"time":`);
-  if (parts.length > 1) await turn();
-  flush(`${renderTimes(doc)}${style === 'full' ? closing(doc) : ''}}`);
-  if (parts.length > 2) await turn();
-  return { bytes: Buffer.concat(parts), mediaType: MEDIA_TYPES[style], etag: hash.digest('hex') };
+  const groups = await piecesOf(doc, { style, base, previous });
+  const pieces = [
+    new Piece(head),
+    ...groups.map(({ entries }) => entries),
+    new Piece(middle),
+    ...groups.map(({ times }) => times),
+    new Piece(tail),
+  ];
+  return { pieces, mediaType };
+}
+
+async function piecesOf(doc: Packument, { style, base, previous = [] }: RenderOptions): Promise<readonly Group[]> {
+  const known = new Map<Release | undefined, Group>();
+  for (const piece of previous) {
+    const group = groupOf.get(piece);
+    if (group) known.set(group.releases[0], group);
+  }
+  const groups: Group[] = [];
+  const spell = new Spell();
+  for (const releases of groupsOf(doc)) {
+    const isFirst = groups.length === 0;
+    const kept = known.get(releases[0]);
+    if (kept && kept.isFirst === isFirst && isSame(kept.releases, releases)) groups.push(kept);
+    else groups.push(renderGroup(doc.name, { releases, isFirst }, { style, base }));
+    if (spell.isOver) await spell.rest();
+  }
+  return groups;
+}
+
+function* groupsOf({ releases }: Packument): Iterable<readonly Release[]> {
+  let group: Release[] = [];
+  for (const release of releases.values()) {
+    group.push(release);
+    if (group.length < MAX_GROUP && (group.length < MIN_GROUP || !isMark(release.version))) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+function isMark(version: string): boolean {
+  let hash = 0;
+  for (let i = 0; i < version.length; i++) hash = (hash * 31 + version.charCodeAt(i)) | 0;
+  return (hash ^ (hash >>> 7)) % MARKS === 0;
+}
+
+function isSame(one: readonly Release[], other: readonly Release[]): boolean {
+  return one.length === other.length && one.every((release, i) => release === other[i]);
+}
+
+function renderGroup(
+  name: string,
+  { releases, isFirst }: Pick<Group, 'releases' | 'isFirst'>,
+  options: RenderOptions,
+): Group {
+  const { entries, times } = textOf(name, releases, options);
+  const group = {
+    releases,
+    isFirst,
+    entries: new Piece(isFirst ? entries.slice(1) : entries),
+    times: new Piece(times),
+  };
+  groupOf.set(group.entries, group);
+  return group;
+}
+
+/** Their entries and their times, each with a comma before it. */
+function textOf(name: string, releases: readonly Release[], { style, base }: RenderOptions) {
+  let [entries, times] = ['', ''];
+  for (const release of releases) {
+    const version = JSON.stringify(release.version);
+    entries += `,${version}:${renderRelease(name, release, style, base)}`;
+    if (release.time !== undefined) times += `,${version}:"${release.time}"`;
+  }
+  return { entries, times };
 }
 
 /** One version, as it stands in documents and by itself. */
@@ -67,19 +152,17 @@ function opening(doc: Packument, style: Style): string {
   return `{"_id":${JSON.stringify(name)},"_rev":${JSON.stringify(rev)},"name":${JSON.stringify(name)},${tags}`;
 }
 
-function renderTimes({ created, modified, releases }: Packument): string {
-  const times: string[] = [];
+/** Where any version has a time, the package has one, so that what follows can begin with a comma. */
+function openingTimes({ created, modified }: Packument): string {
+  const times = [];
   if (created !== undefined) times.push(`"created":${JSON.stringify(created)}`);
   if (modified !== undefined) times.push(`"modified":${JSON.stringify(modified)}`);
-  for (const { version, time } of releases.values()) {
-    if (time !== undefined) times.push(`${JSON.stringify(version)}:"${time}"`);
-  }
-  return `{${times.join(',')}}`;
+  return times.join(',');
 }
 
 /** What a full document says of the package. */
 function closing(doc: Packument): string {
-  const latest = doc.releases.get(latestOf(doc) ?? '');
+  const latest = doc.releases.get(doc.latest ?? '');
   const manifest = latest ? (JSON.parse(`{${latest.full}}`) as Record<string, unknown>) : {};
   const hoisted = Object.fromEntries(
     HOISTED.filter((key) => Object.hasOwn(manifest, key)).map((key) => [key, manifest[key]]),

@@ -3,7 +3,7 @@ import { AppError, isAppError } from '../../core/errors.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Repository } from '../../core/repository.ts';
 import { isPrerelease } from './names.ts';
-import { latestOf, type Packument } from './packument.ts';
+import type { Packument } from './packument.ts';
 import { recordOf } from './release.ts';
 import type { SearchResults } from './upstream.ts';
 
@@ -103,7 +103,7 @@ async function entryOf(repo: Repository, name: string, { words, fields }: Query)
   const held = await repo.document('packument', name);
   if (!held) return undefined;
   const doc = (await held.read()) as unknown as Packument;
-  const version = latestOf(doc);
+  const { latest: version } = doc;
   const release = version === undefined ? undefined : doc.releases.get(version);
   if (!release) return undefined;
   const manifest = JSON.parse(`{${release.full}}`) as Manifest;

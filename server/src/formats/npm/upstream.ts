@@ -7,7 +7,7 @@ import type { DocumentFetch, Fetch, RemoteFacts, RemoteRules } from '../../core/
 import type { Wanted } from '../../core/repository.ts';
 import type { Ask } from '../../core/upstream.ts';
 import { attestationsPath, packumentPath, readTarballPath, tarballPath } from './names.ts';
-import { latestOf, type Packument, type Release } from './packument.ts';
+import { findLatest, type Packument, type Release } from './packument.ts';
 import { manifestParts, members, recordOf } from './release.ts';
 
 const MAX_PACKUMENT = 256 * 1024 * 1024;
@@ -90,10 +90,10 @@ export function packumentFetch(name: string, remote: RemoteFacts): DocumentFetch
   };
 }
 
-export function parsePackument(
+export async function parsePackument(
   bytes: Buffer,
   { name, base }: { readonly name: string; readonly base: URL },
-): Packument {
+): Promise<Packument> {
   const doc = parseObject(bytes, `document of "${clip(name)}"`);
   if (doc['name'] !== name)
     throw new AppError('invalid', `The document of "${clip(name)}" is that of another package.`);
@@ -109,14 +109,15 @@ export function parsePackument(
       (entry): entry is [string, string] => typeof entry[1] === 'string' && releases.has(entry[1]),
     ),
   );
-  const latest = latestOf({ tags, releases });
+  const latest = await findLatest({ tags, releases });
   const { readme, readmeFilename } = doc;
   return {
     name,
     releases,
     tags,
+    latest,
     created: timeOf(times['created']),
-    modified: timeOf(times['modified']) ?? timeOf(doc['modified']),
+    modified: timeOf(times['modified']) ?? timeOf(doc['modified']) ?? newest(releases),
     maintainers: Array.isArray(doc['maintainers']) ? doc['maintainers'] : [],
     users: {},
     readme:
@@ -126,6 +127,13 @@ export function parsePackument(
     own: false,
     rev: textOf(doc['_rev']) ?? `0-${releases.size}`,
   };
+}
+
+function newest(releases: ReadonlyMap<string, Release>): string | undefined {
+  let newest: string | undefined;
+  for (const { time } of releases.values())
+    if (time !== undefined && !(newest !== undefined && newest >= time)) newest = time;
+  return newest;
 }
 
 function readRelease(

@@ -67,7 +67,7 @@ async function findMetadata(repo: Repository, path: RepoPath): Promise<Rendered 
     throw error;
   });
   if (!bytes) return undefined;
-  const rendered = new Rendered({ bytes, mediaType: 'application/octet-stream' });
+  const rendered = await Rendered.of({ bytes, mediaType: 'application/octet-stream' });
   if (bytes.length <= MAX_KEPT_BYTES) metadataOf.set(wheel.sha256, rendered);
   return rendered;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RepoPath } from '../../core/ids.ts';
 import type { RemoteFacts } from '../../core/remote.ts';
+import { Rendered } from '../../lib/rendered.ts';
 import { projectKind, rootKind } from './documents.ts';
 import type { Project } from './project.ts';
 import { projectFetch, remoteRules, rootFetch } from './remote.ts';
@@ -73,7 +74,7 @@ test('a project is read from a page', () => {
   assert.equal(second?.link, 'https://index.example/packages/foo/1.0/foo-1.0.tar.gz');
 });
 
-test('what is rendered reads the same again', () => {
+test('what is rendered reads the same again', async () => {
   const project = parseProject(
     json({
       files: [
@@ -87,7 +88,7 @@ test('what is rendered reads the same again', () => {
   const addresses = { files: '../../packages', absolute: 'https://here.example/api/pypi/r' };
   const here = new URL('https://here.example/api/pypi/r/simple/foo/');
   for (const type of [JSON_TYPE, TEXT_HTML]) {
-    const again = parseProject(renderProject(project, type, addresses).bytes, 'foo', here);
+    const again = parseProject((await Rendered.of(renderProject(project, type, addresses))).bytes, 'foo', here);
     for (const [i, file] of again.files.entries()) {
       const { link, attestationLink, path, size, uploadedAt, ...rest } = file;
       const { link: _, attestationLink: __, path: before, size: ___, uploadedAt: ____, ...wanted } = project.files[i]!;

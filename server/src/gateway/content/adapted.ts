@@ -1,5 +1,4 @@
 /** Files that a virtual repository gives otherwise than its member has them. */
-import { createHash } from 'node:crypto';
 import { atRest } from '../../core/arriving.ts';
 import { readAll } from '../../core/bodies.ts';
 import type { Reply } from '../../core/protocol.ts';
@@ -19,9 +18,9 @@ export async function adaptedReply(request: ContentRequest, found: Asset | Arriv
   if (!made) return undefined;
   const { method = 'GET', headers } = request.exchange.request;
   return renderedReply({ method, headers }, made.rendered, {
-    'X-Checksum-Sha1': made.rendered.etag,
-    'X-Checksum-Sha256': sumOf(made.rendered, 'sha256'),
-    'X-Checksum-Md5': sumOf(made.rendered, 'md5'),
+    'X-Checksum-Sha1': await made.rendered.sum('sha1'),
+    'X-Checksum-Sha256': await made.rendered.sum('sha256'),
+    'X-Checksum-Md5': await made.rendered.sum('md5'),
     'Last-Modified': made.file.modifiedAt.toUTCString(),
   });
 }
@@ -34,12 +33,8 @@ export async function adaptedChecksum(
 ): Promise<Reply | undefined> {
   const made = await adapted(request, found);
   if (!made) return undefined;
-  const bytes = Buffer.from(sumOf(made.rendered, algorithm));
+  const bytes = Buffer.from(await made.rendered.sum(algorithm));
   return { status: 200, bytes, headers: { 'Content-Type': 'application/x-checksum' } };
-}
-
-function sumOf({ bytes }: Rendered, algorithm: string): string {
-  return createHash(algorithm).update(bytes).digest('hex');
 }
 
 async function adapted(
@@ -62,7 +57,7 @@ async function adapted(
       unchanged.set(key, true);
       return undefined;
     }
-    rendered = new Rendered({ bytes: changed, mediaType: file.mediaType });
+    rendered = await Rendered.of({ bytes: changed, mediaType: file.mediaType });
     kept.set(key, rendered);
   }
   return { rendered, file };

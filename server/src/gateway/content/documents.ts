@@ -1,5 +1,4 @@
 /** Documents under plain paths: made from what the repository holds, never stored. */
-import { createHash } from 'node:crypto';
 import { AppError } from '../../core/errors.ts';
 import type { PathKind } from '../../core/format.ts';
 import { clip, type RepoPath } from '../../core/ids.ts';
@@ -18,7 +17,7 @@ export async function documentReply(request: ContentRequest, path: DocumentPath)
   const rendered = await render(request, path);
   if (!rendered) return undefined;
   return renderedReply({ method: incoming.method ?? 'GET', headers: incoming.headers }, rendered, {
-    'X-Checksum-Sha1': rendered.etag,
+    'X-Checksum-Sha1': await rendered.sum('sha1'),
   });
 }
 
@@ -30,8 +29,11 @@ export async function documentChecksum(
 ): Promise<Reply | undefined> {
   const rendered = await render(request, path);
   if (!rendered) return undefined;
-  const value = createHash(algorithm).update(rendered.bytes).digest('hex');
-  return { status: 200, bytes: Buffer.from(value), headers: { 'Content-Type': 'application/x-checksum' } };
+  return {
+    status: 200,
+    bytes: Buffer.from(await rendered.sum(algorithm)),
+    headers: { 'Content-Type': 'application/x-checksum' },
+  };
 }
 
 /** Answers a client that puts a document itself: it is made here, so there is nothing to keep. */
@@ -52,7 +54,7 @@ async function render(request: ContentRequest, { document, name }: DocumentPath)
   const held = kind && (await repo.document(document, name));
   if (!held) return undefined;
   const base = uriOf(request, '' as RepoPath).replace(/\/+$/, '');
-  return documents.of(held, `${document}\n${name}\n${base}`, (doc) =>
-    kind.render(doc, { base, path: request.plain.path }),
+  return documents.of(held, `${document}\n${name}\n${base}`, (doc, previous) =>
+    kind.render(doc, { base, path: request.plain.path, previous }),
   );
 }
