@@ -1,6 +1,10 @@
 /** Reading bodies: documents whole and up to a limit, everything else in chunks as they come. */
 import type { Readable } from 'node:stream';
+import { Spell } from '../lib/spell.ts';
 import { AppError } from './errors.ts';
+
+/** Copied or hashed in well under a millisecond. */
+const SLICE_BYTES = 256 * 1024;
 
 /** The whole stream, or `too_large` as soon as it exceeds the limit; the rest is not read. */
 export async function readAll(
@@ -16,7 +20,25 @@ export async function readAll(
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  return joined(chunks, size);
+}
+
+/** The chunks behind one another; joining large documents at once would keep others waiting. */
+async function joined(chunks: readonly Buffer[], size: number): Promise<Buffer> {
+  if (size <= SLICE_BYTES) return Buffer.concat(chunks);
+  const spell = new Spell();
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    at += chunk.copy(bytes, at);
+    if (spell.isOver) await spell.rest();
+  }
+  return bytes;
+}
+
+/** The bytes a little at a time, for what works on each chunk as it comes. */
+export function* slicesOf(bytes: Buffer): Generator<Buffer, void, void> {
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) yield bytes.subarray(at, at + SLICE_BYTES);
 }
 
 /**

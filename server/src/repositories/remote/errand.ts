@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { Spool } from '../../blobs/spool.ts';
-import { readAll } from '../../core/bodies.ts';
+import { readAll, slicesOf } from '../../core/bodies.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Digest, RepoKey, Sha256 } from '../../core/ids.ts';
 import type { DocumentFetch, Fetch } from '../../core/remote.ts';
@@ -32,6 +32,8 @@ export interface ErrandDeps extends LocalDeps {
 export interface AskedFetch extends Fetch, Pick<DocumentFetch, 'pages'> {
   /** Throws `invalid` for what it cannot be; what came whole is judged before it is kept. */
   check?(bytes: Buffer): void | Promise<void>;
+  /** Told what the bytes are called that passed the check. */
+  checked?(sha256: Sha256): void;
 }
 
 export interface FileErrandOptions {
@@ -274,11 +276,12 @@ export class FileErrand implements Errand {
       if (expected[algorithm] !== hex) throw wrong(repo, 'sent other bytes than were asked for');
     }
     const landed = await this.#deps.blobs
-      .receive(Readable.from([bytes]), { expected, signal: told.signal })
+      .receive(Readable.from(slicesOf(bytes)), { expected, signal: told.signal })
       .catch((error: unknown) => {
         const mismatch = isAppError(error, 'invalid') && error.detail['mismatch'];
         throw mismatch ? wrong(repo, 'sent other bytes than it said') : error;
       });
+    fetch.checked?.(landed.sha256);
     const { headers } = answer;
     const mediaType = fetch.mediaType ?? fetch.identify?.(headers).mediaType ?? mediaTypeOf(headers);
     const modifiedAt = timeOf(headers['last-modified']);

@@ -1,9 +1,10 @@
 /** Documents of an upstream: fetched whole, kept as files of the cache, and read by who knows what they are. */
 import { readAll } from '../../core/bodies.ts';
-import { type RepoPath, ROOT } from '../../core/ids.ts';
+import { type RepoPath, ROOT, type Sha256 } from '../../core/ids.ts';
 import type { DocumentFetch } from '../../core/remote.ts';
 import type { Asset } from '../../core/repository.ts';
 import { Lru } from '../../lib/lru.ts';
+import { singleflight } from '../../lib/singleflight.ts';
 import type { Access } from '../leaf.ts';
 import type { LocalRepository } from '../local.ts';
 import type { KeptFetches } from './kept-fetches.ts';
@@ -22,7 +23,8 @@ const MAX_READ = 256;
 export class UpstreamDocuments {
   readonly #local: LocalRepository;
   readonly #kept: KeptFetches;
-  readonly #read = new Lru<string, unknown>({ maxEntries: MAX_READ });
+  readonly #read = new Lru<string, { readonly value: unknown }>({ maxEntries: MAX_READ });
+  readonly #reading = singleflight<unknown>();
 
   constructor(local: LocalRepository, kept: KeptFetches) {
     this.#local = local;
@@ -50,6 +52,7 @@ export class UpstreamDocuments {
     const { key, path, ask, maxBytes, mediaType, missing, missSeconds, pages } = fetch;
     const wanted = { path };
     const held = await this.#local.get(path);
+    let checked: { readonly value: unknown } | undefined;
     const asked = {
       wanted,
       fetch: {
@@ -62,7 +65,13 @@ export class UpstreamDocuments {
         ...(missing && { missing }),
         ...(missSeconds !== undefined && { missSeconds }),
         ...(pages && { pages }),
-        check: async (bytes: Buffer) => void (await parse(bytes, { mediaType })),
+        check: async (bytes: Buffer) => {
+          checked = { value: await parse(bytes, { mediaType }) };
+        },
+        // What was read to judge it is what everybody gets: reading a large one again would cost as much again.
+        checked: (sha256: Sha256) => {
+          if (checked) this.#read.set(nameOf(fetch, sha256), checked);
+        },
       },
       purpose: 'bytes' as const,
       access: listingAccess(access, fetch),
@@ -76,15 +85,24 @@ export class UpstreamDocuments {
     asset: Asset,
     parse: (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>,
   ): Promise<T> {
-    const name = `${fetch.key}\n${fetch.variant ?? ''}\n${asset.sha256}`;
-    const known = this.#read.get(name) as { readonly value: T } | undefined;
-    if (known) return known.value;
-    const bytes =
-      asset.content.inline ?? (await readAll(await asset.content.open(), { limit: asset.size, what: 'document' }));
-    const value = await parse(bytes, asset);
-    this.#read.set(name, { value });
-    return value;
+    const name = nameOf(fetch, asset.sha256);
+    const known = this.#read.get(name);
+    if (known) return known.value as T;
+    // Whoever asks while it is read gets what the first one reads.
+    const value = await this.#reading(name, async () => {
+      const bytes =
+        asset.content.inline ?? (await readAll(await asset.content.open(), { limit: asset.size, what: 'document' }));
+      const read = await parse(bytes, asset);
+      this.#read.set(name, { value: read });
+      return read;
+    });
+    return value as T;
   }
+}
+
+/** Names what was read of these bytes. */
+function nameOf({ key, variant }: DocumentFetch, sha256: Sha256): string {
+  return `${key}\n${variant ?? ''}\n${sha256}`;
 }
 
 /**
