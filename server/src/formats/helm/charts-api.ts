@@ -3,7 +3,8 @@ import { AppError } from '../../core/errors.ts';
 import { clip } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Repository } from '../../core/repository.ts';
-import { type Chart, type ChartEntry, type ChartIndex, findChart } from './chart-index.ts';
+import type { Chart, ChartEntry } from './chart.ts';
+import { type ChartIndex, findChart } from './chart-index.ts';
 import { targetOf } from './deposit.ts';
 import { INDEX } from './names.ts';
 

@@ -1,7 +1,9 @@
 /** The index as a document of a repository. */
 import type { DocumentKind } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
-import { buildIndex, type Chart, type ChartEntry, type ChartIndex, filterIndex, mergeIndexes } from './chart-index.ts';
+import type { Chart, ChartEntry } from './chart.ts';
+import { type ChartIndex, filterIndex, mergeIndexes } from './chart-index.ts';
+import { buildIndex } from './local-index.ts';
 import { fileNameOf, INDEX_FILE } from './names.ts';
 import { indexFetch } from './remote.ts';
 import { renderIndex } from './render.ts';

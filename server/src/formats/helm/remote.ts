@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import type { OpaqueDoc } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { DocumentFetch, Fetch, Listed, RemoteFacts, RemoteRules } from '../../core/remote.ts';
-import type { ChartEntry, ChartIndex } from './chart-index.ts';
+import type { ChartEntry } from './chart.ts';
+import type { ChartIndex } from './chart-index.ts';
 import { CHART_TYPE, PROVENANCE_TYPE } from './ingest.ts';
 import { chartAt, chartOf, EXTERNAL, FOLDER, INDEX, INDEX_FILE, isArchive, PROVENANCE_ENDING } from './names.ts';
 

@@ -4,27 +4,47 @@
  */
 import { Piece, type RenderedBody } from '../../lib/rendered.ts';
 import { Spell } from '../../lib/spell.ts';
+import type { Chart, Run } from './chart.ts';
 import type { ChartGroup, ChartIndex } from './chart-index.ts';
 
 export const INDEX_TYPE = 'application/x-yaml';
 
-const pieces = new WeakMap<ChartGroup, Piece>();
+const ofGroups = new WeakMap<ChartGroup, readonly Piece[]>();
+const ofRuns = new WeakMap<Run, Piece>();
 const COMMA = new Piece(',\n');
+const END = new Piece(']');
 
-function rendered(group: ChartGroup): Piece {
-  let piece = pieces.get(group);
+/** A chart with many versions stands alone in its group, and its runs are pieces by themselves. */
+function piecesOf(group: ChartGroup): readonly Piece[] {
+  const known = ofGroups.get(group);
+  if (known) return known;
+  const [chart, ...others] = group.charts;
+  const isLarge = chart !== undefined && others.length === 0 && chart.runs.length > 1;
+  const made = isLarge ? largeChart(chart) : [new Piece(group.charts.map(textOf).join(',\n'))];
+  ofGroups.set(group, made);
+  return made;
+}
+
+function largeChart({ name, runs }: Chart): readonly Piece[] {
+  const pieces = runs.flatMap((run, i) => (i === 0 ? [pieceOf(run)] : [COMMA, pieceOf(run)]));
+  return [new Piece(`${JSON.stringify(name)}:[\n`), ...pieces, END];
+}
+
+function pieceOf(run: Run): Piece {
+  let piece = ofRuns.get(run);
   if (!piece) {
-    piece = new Piece(textOf(group));
-    pieces.set(group, piece);
+    piece = new Piece(entriesOf(run));
+    ofRuns.set(run, piece);
   }
   return piece;
 }
 
-function textOf({ charts }: ChartGroup): string {
-  const texts = charts.map(
-    ({ name, entries }) => `${JSON.stringify(name)}:[\n${entries.map(({ json }) => json).join(',\n')}]`,
-  );
-  return texts.join(',\n');
+function textOf(chart: Chart): string {
+  return `${JSON.stringify(chart.name)}:[\n${entriesOf(chart)}]`;
+}
+
+function entriesOf({ entries }: Chart | Run): string {
+  return entries.map(({ json }) => json).join(',\n');
 }
 
 /** `contextPath` is where clients that upload by the protocol of ChartMuseum do so. */
@@ -35,7 +55,7 @@ export async function renderIndex(index: ChartIndex, contextPath?: string): Prom
   const all: Piece[] = [new Piece('{"apiVersion":"v1","entries":{\n')];
   for (const [i, group] of index.groups.entries()) {
     if (i > 0) all.push(COMMA);
-    all.push(rendered(group));
+    all.push(...piecesOf(group));
     if (spell.isOver) await spell.rest();
   }
   all.push(new Piece(`\n},${end}\n`));

@@ -3,7 +3,7 @@ import { CORE_SCHEMA, load, YAMLException } from 'js-yaml';
 import { compileAntPattern } from '../../core/ant-pattern.ts';
 import { isAppError } from '../../core/errors.ts';
 import { encodePath, parseRepoPath, type RepoPath } from '../../core/ids.ts';
-import { type Chart, type ChartEntry, chartOf, entryOf } from './chart-index.ts';
+import { type Chart, type ChartEntry, chartOf, entryOf } from './chart.ts';
 import { chartFields } from './chart-yaml.ts';
 import { type ChartFile, chartAt, EXTERNAL, FOLDER, fileNameOf, INDEX_FILE } from './names.ts';
 import { parseVersion } from './versions.ts';

@@ -1,8 +1,9 @@
 /** Reads the index of an upstream: a large one in a thread of its own, since nobody else should wait for it. */
-import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../core/errors.ts';
-import { type Chart, type ChartIndex, indexOf } from './chart-index.ts';
+import { Spell } from '../../lib/spell.ts';
+import { type Chart, type ChartEntry, chartOfSorted } from './chart.ts';
+import { type ChartIndex, indexOfSorted } from './chart-index.ts';
 import { IndexProblem, type Origin, readCharts } from './upstream-charts.ts';
 
 /** Reading so much takes some milliseconds. */
@@ -10,13 +11,19 @@ const SMALL_BYTES = 64 * 1024;
 const MAX_MS = 120_000;
 const MAX_MEMORY_MB = 2048;
 
+/** Versions of a chart in their order; those of one with many come in several parts behind one another. */
+export interface ChartPart {
+  readonly name: string;
+  readonly entries: readonly ChartEntry[];
+}
+
 export type WorkerMessage =
-  | { readonly charts: readonly Chart[] }
+  | { readonly parts: readonly ChartPart[] }
   | { readonly done: true }
   | { readonly problem: string };
 
 export interface WorkerInput {
-  readonly bytes: Uint8Array;
+  readonly bytes: SharedArrayBuffer;
   readonly origin: Origin;
 }
 
@@ -28,7 +35,7 @@ export async function parseIndex(
   try {
     const charts =
       bytes.length <= SMALL_BYTES ? [...readCharts(bytes.toString('utf8'), origin)] : await readApart(bytes, origin);
-    return indexOf(charts);
+    return indexOfSorted(charts);
   } catch (error) {
     if (error instanceof IndexProblem) throw new AppError('invalid', error.message, {}, { cause: error });
     throw error;
@@ -47,16 +54,16 @@ function originOf(base: URL, settings: Readonly<Record<string, unknown>>): Origi
 }
 
 async function readApart(bytes: Buffer, origin: Origin): Promise<Chart[]> {
-  const input: WorkerInput = { bytes, origin };
+  const input: WorkerInput = { bytes: await shared(bytes), origin };
   const worker = new Worker(new URL('./upstream-worker.ts', import.meta.url), {
     workerData: input,
     resourceLimits: { maxOldGenerationSizeMb: MAX_MEMORY_MB },
   });
-  const charts: Chart[] = [];
+  const parts: ChartPart[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(() => reject(new IndexProblem('The index took too long to read.')), MAX_MS);
   worker.on('message', (message: WorkerMessage) => {
-    if ('charts' in message) for (const chart of message.charts) charts.push(chart);
+    if ('parts' in message) for (const part of message.parts) parts.push(part);
     else if ('problem' in message) reject(new IndexProblem(message.problem));
     else resolve();
   });
@@ -67,10 +74,39 @@ async function readApart(bytes: Buffer, origin: Origin): Promise<Chart[]> {
   worker.on('exit', () => reject(new Error('the thread that reads an index ended early')));
   try {
     await promise;
-    await turn();
-    return charts;
+    return await joined(parts);
   } finally {
     clearTimeout(timer);
     await worker.terminate();
   }
+}
+
+/** So much is copied in a millisecond or two. */
+const COPIED_BYTES = 4 * 1024 * 1024;
+
+/** A copy for the thread, since the bytes are still needed here: handed over whole, it would be made at once. */
+async function shared(bytes: Buffer): Promise<SharedArrayBuffer> {
+  const spell = new Spell();
+  const copy = new SharedArrayBuffer(bytes.length);
+  const target = Buffer.from(copy);
+  for (let at = 0; at < bytes.length; at += COPIED_BYTES) {
+    bytes.copy(target, at, at, at + COPIED_BYTES);
+    if (spell.isOver) await spell.rest();
+  }
+  return copy;
+}
+
+async function joined(parts: readonly ChartPart[]): Promise<Chart[]> {
+  const spell = new Spell();
+  const charts: Chart[] = [];
+  let entries: ChartEntry[] = [];
+  for (const [i, part] of parts.entries()) {
+    entries.push(...part.entries);
+    if (parts[i + 1]?.name === part.name) continue;
+    const chart = chartOfSorted(part.name, entries);
+    if (chart) charts.push(chart);
+    entries = [];
+    if (spell.isOver) await spell.rest();
+  }
+  return charts;
 }

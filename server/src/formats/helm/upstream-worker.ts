@@ -1,11 +1,10 @@
 /** The thread that reads a large index; it hands on what it found a little at a time. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Chart } from './chart-index.ts';
 import { IndexProblem, readCharts } from './upstream-charts.ts';
-import type { WorkerInput, WorkerMessage } from './upstream-index.ts';
+import type { ChartPart, WorkerInput, WorkerMessage } from './upstream-index.ts';
 
 /** Taking on so much takes others a millisecond or two. */
-const BATCH_BYTES = 512 * 1024;
+const BATCH_BYTES = 256 * 1024;
 
 const { bytes, origin } = workerData as WorkerInput;
 
@@ -14,17 +13,19 @@ function post(message: WorkerMessage): void {
 }
 
 try {
-  let batch: Chart[] = [];
+  let batch: ChartPart[] = [];
   let size = 0;
-  for (const chart of readCharts(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'), origin)) {
-    batch.push(chart);
-    size += chart.bytes;
-    if (size < BATCH_BYTES) continue;
-    post({ charts: batch });
-    batch = [];
-    size = 0;
+  for (const chart of readCharts(Buffer.from(bytes).toString('utf8'), origin)) {
+    for (const { entries } of chart.runs) {
+      batch.push({ name: chart.name, entries });
+      for (const { json } of entries) size += json.length;
+      if (size < BATCH_BYTES) continue;
+      post({ parts: batch });
+      batch = [];
+      size = 0;
+    }
   }
-  post({ charts: batch });
+  post({ parts: batch });
   post({ done: true });
 } catch (error) {
   if (!(error instanceof IndexProblem)) throw error;
