@@ -14,6 +14,7 @@ export const measureNames = [
   'pullthrough',
   'npm-install',
   'npm-packuments',
+  'chart-index',
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 

@@ -6,6 +6,7 @@ import { isInMemory } from './disk.ts';
 import { readFacts } from './facts.ts';
 import { LoadPool } from './load/pool.ts';
 import { measureBlob } from './measures/blob.ts';
+import { measureChartIndex } from './measures/chart-index.ts';
 import { measureFolders } from './measures/folders.ts';
 import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
@@ -40,6 +41,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   pullthrough: measurePullThrough,
   'npm-install': measureNpmInstall,
   'npm-packuments': measureNpmPackuments,
+  'chart-index': measureChartIndex,
 };
 
 await main(parseOptions(process.env));

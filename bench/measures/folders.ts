@@ -3,10 +3,10 @@ import type { Context } from '../context.ts';
 import { findDatabase } from '../fill.ts';
 import { percentile, spreadOf } from '../stats.ts';
 import type { Target } from '../targets/target.ts';
+import { basicOf, withWaits } from '../waits.ts';
 
 const repository = 'generic-local';
 const requestBarMs = 50;
-const pauseMs = 2;
 const pollMs = 100;
 
 /** How long others wait while a very large folder is moved, copied and deleted; only Entrepot. */
@@ -58,28 +58,17 @@ function fillFolder(dir: string, files: number): void {
 
 /** Asks for a small file's description again and again while the work goes on. */
 async function measure(ctx: Context, label: string, work: () => Promise<unknown>): Promise<void> {
-  const took: number[] = [];
-  let isWorking = true;
   const startedAt = performance.now();
-  const worked = work().finally(() => {
-    isWorking = false;
-  });
-  while (isWorking) {
-    const from = performance.now();
-    await request(ctx.subject, 'GET', `/artifactory/api/storage/${repository}/small/file`);
-    took.push(performance.now() - from);
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-  }
-  await worked;
+  const { waits } = await withWaits(ctx.subject, `/artifactory/api/storage/${repository}/small/file`, work);
   const seconds = (performance.now() - startedAt) / 1000;
-  const longest = Math.max(...took);
+  const { ms, longestMs } = waits;
   ctx.report.add({
     measure: 'folders',
     label: `the longest request during the ${label}`,
     unit: 'ms',
-    subject: spreadOf([longest]),
-    verdict: { wanted: `≤ ${requestBarMs} ms`, isMet: longest <= requestBarMs },
-    note: `${took.length} requests, p99 ${percentile(took, 99).toFixed(1)} ms, number ${took.indexOf(longest)} was the longest; it took ${seconds.toFixed(1)} s`,
+    subject: spreadOf([longestMs]),
+    verdict: { wanted: `≤ ${requestBarMs} ms`, isMet: longestMs <= requestBarMs },
+    note: `${ms.length} requests, p99 ${percentile(ms, 99).toFixed(1)} ms, number ${ms.indexOf(longestMs)} was the longest; it took ${seconds.toFixed(1)} s`,
     errors: [],
   });
 }
@@ -92,9 +81,8 @@ async function isOperating(target: Target): Promise<boolean> {
 }
 
 async function request(target: Target, method: string, path: string, body?: string): Promise<Response> {
-  const { host, port, credentials } = target.endpoint;
-  const basic = Buffer.from(`${credentials?.user}:${credentials?.password}`).toString('base64');
-  const init = { method, headers: { authorization: `Basic ${basic}` }, ...(body !== undefined && { body }) };
+  const { host, port } = target.endpoint;
+  const init = { method, headers: { authorization: basicOf(target) }, ...(body !== undefined && { body }) };
   const reply = await fetch(`http://${host}:${port}${path}`, init);
   if (!reply.ok) throw new Error(`${method} ${path} was answered ${reply.status}: ${await reply.text()}`);
   return reply;
