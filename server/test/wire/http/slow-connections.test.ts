@@ -137,6 +137,7 @@ async function startServer(guard: Guard) {
       ENTREPOT_HTTP__IDLE_TIMEOUT_MS: String(IDLE_TIMEOUT_MS),
       ENTREPOT_DATA__DIR: join(guard.folder, 'data'),
       ENTREPOT_ADMIN_PASSWORD: 'correct-horse-battery',
+      ENTREPOT_BOOTSTRAP: 'minimal',
     },
   });
   const { pid = 0 } = child;
