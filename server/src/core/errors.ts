@@ -35,6 +35,9 @@ export class AppError extends Error {
   }
 }
 
+/** In the detail of a failure that means: nobody who could be asked has it, but not all who might could be asked. */
+export const UNREACHED = 'unreached';
+
 /** Whether a thrown value is a failure of this kind. */
 export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
   return error instanceof AppError && (code === undefined || error.code === code);

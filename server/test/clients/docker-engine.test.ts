@@ -115,6 +115,10 @@ for (const engine of ['dockerd20', 'dockerd29'] as const) {
         await docker('rmi', '-f', own);
         assert.match((await docker('pull', own)).stdout, new RegExp(`Digest: ${digest}`));
         await upstream.stop();
+        const meanwhile = `${target.registry}/${keys.virtual}/own/meanwhile:v1`;
+        await docker('tag', `${name}:v1`, meanwhile);
+        await docker('push', meanwhile);
+        assert.equal((await requireManifest(`${keys.local}/own/meanwhile`, 'v1')).digest, digest);
         assert.match(
           (await docker('pull', `${far}@${image.root.digest}`)).stdout,
           new RegExp(`Digest: ${image.root.digest}`),

@@ -112,8 +112,18 @@ clientSuite(
       assert.deepEqual(await listTags(`${repositories.virtual}/team/app`), ['v1', 'v2']);
     });
 
-    test('with all upstreams gone, what was pulled still is', async () => {
+    test('with all upstreams gone, what was pulled still is, and pushes through the virtual repository go on', async () => {
       for (const upstream of upstreams) await upstream.stop();
+      for (const [name, puller] of pullers) {
+        const pushed = buildMultiArchImage(`pushed-meanwhile-by-${name}-${run}`);
+        const path = `pushed-meanwhile/${name}`;
+        await puller.push(pushed, `${nameIn(repositories.virtual, path)}:v1`);
+        const { digest } = await requireManifest(`${repositories.local}/${path}`, 'v1');
+        await puller.pull(`${nameIn(repositories.virtual, path)}@${digest}`, {
+          ...pushed,
+          root: { ...pushed.root, digest },
+        });
+      }
       for (const [, puller] of pullers) {
         for (const upstream of upstreams) {
           await puller.pull(`${nameIn(remoteOf(upstream), 'team/app')}:v1`, image);

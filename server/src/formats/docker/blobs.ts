@@ -1,10 +1,11 @@
 /** Reading and removing blobs (distribution-spec, "Pulling blobs", "Deleting Blobs"). */
 import { isAppError } from '../../core/errors.ts';
-import { renderDigest } from '../../core/ids.ts';
+import { joinPath, renderDigest } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Asset, Repository } from '../../core/repository.ts';
 import { ociError } from './errors.ts';
-import { parseName, requireDigest, waitingBlob } from './names.ts';
+import { serveAsked } from './existence.ts';
+import { parseName, requireDigest, UPLOADS, waitingBlob } from './names.ts';
 
 /** A blob that waits for its manifest is kept this long from its last sign of use. */
 export interface LeaseRules {
@@ -15,7 +16,7 @@ export async function getBlob(request: ProtocolRequest, { repo }: ProtocolContex
   const name = parseName(request.params['name'] ?? '', false);
   const digest = requireDigest(request.params['digest'] ?? '');
   const wanted = { package: name, digest, lead: false };
-  const asset = await repo.serve(wanted, request.method === 'HEAD' ? 'headers' : 'bytes');
+  const asset = await serveAsked(request, repo, wanted, joinPath(name, UPLOADS));
   if (!asset) throw unknownBlob(renderDigest(digest));
   if (request.method === 'HEAD' && !('arriving' in asset) && !(await keepForPush(repo, name, asset, rules))) {
     throw unknownBlob(renderDigest(digest));

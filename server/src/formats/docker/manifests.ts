@@ -9,6 +9,7 @@ import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protoco
 import type { Arriving, Asset, Repository, Tree } from '../../core/repository.ts';
 import { placeWithAll } from './elsewhere.ts';
 import { ociError } from './errors.ts';
+import { serveAsked } from './existence.ts';
 import { readLabels } from './labels.ts';
 import { addressOf } from './links.ts';
 import { digestOf, parseManifest } from './manifest.ts';
@@ -29,13 +30,13 @@ export async function getManifest(request: ProtocolRequest, context: ProtocolCon
   const name = parseName(request.params['name'] ?? '', false);
   const text = request.params['reference'] ?? '';
   const reference = parseReference(text, false);
-  const purpose = request.method === 'HEAD' ? 'headers' : 'bytes';
+  const path = joinPath(tagFolder(name, text), MANIFEST);
   if ('digest' in reference) {
-    const asset = await repo.serve({ package: name, digest: reference.digest, lead: true }, purpose);
+    const asset = await serveAsked(request, repo, { package: name, digest: reference.digest, lead: true }, path);
     if (!asset) throw unknownManifest(text);
     return manifestReply(asset, reference.digest, 'private, max-age=31536000, immutable');
   }
-  const asset = await repo.serve({ package: name, version: reference.tag }, purpose);
+  const asset = await serveAsked(request, repo, { package: name, version: reference.tag }, path);
   if (!asset) throw await unknownTag(repo, name, text);
   if (kindOf(asset.mediaType) === 'index' && wantsOnlyImages(request.headers.accept)) {
     const child = await defaultImage(repo, name, await atRest(asset));

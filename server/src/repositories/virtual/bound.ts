@@ -1,5 +1,5 @@
 /** The members of a virtual repository as one caller meets them, and what their failures mean to it. */
-import { AppError, isAppError } from '../../core/errors.ts';
+import { AppError, isAppError, UNREACHED } from '../../core/errors.ts';
 import { clip, joinPath, type RepoKey, type RepoPath } from '../../core/ids.ts';
 import type { Action } from '../../core/principal.ts';
 import type { Repository } from '../../core/repository.ts';
@@ -86,7 +86,7 @@ const TROUBLES = new Set(['upstream_failed', 'unavailable', 'rate_limited', 'tim
  * first trouble is kept, so that nobody takes "not reached" for "not there".
  */
 export class Attempts {
-  #trouble: unknown;
+  #trouble: UpstreamFailure | AppError | undefined;
 
   async remote<T>({ member }: BoundMember, work: () => Promise<T>): Promise<T | undefined> {
     try {
@@ -96,9 +96,8 @@ export class Attempts {
         traceStep(`"${member.key}" did not give it: ${error.message}`, 'caller');
         return undefined;
       }
-      const isTrouble = error instanceof UpstreamFailure || (isAppError(error) && TROUBLES.has(error.code));
-      if (!isTrouble) throw error;
-      traceStep(`"${member.key}" could not answer: ${(error as Error).message}`, 'caller');
+      if (!isTrouble(error)) throw error;
+      traceStep(`"${member.key}" could not answer: ${error.message}`, 'caller');
       // Where nothing else may answer in its place, its failure is the answer.
       if (member.hardFail || member.priority) throw asAppError(error);
       this.#trouble ??= error;
@@ -112,7 +111,9 @@ export class Attempts {
 
   /** Throws when a member that might have had it could not be asked. */
   finish(): void {
-    if (this.#trouble !== undefined) throw asAppError(this.#trouble);
+    if (this.#trouble === undefined) return;
+    const { code, message, detail } = asAppError(this.#trouble);
+    throw new AppError(code, message, { ...detail, [UNREACHED]: true }, { cause: this.#trouble });
   }
 }
 
@@ -126,7 +127,11 @@ export async function unlessRefused<T>(work: () => Promise<T>): Promise<T | unde
   }
 }
 
-function asAppError(error: unknown): unknown {
+function isTrouble(error: unknown): error is UpstreamFailure | AppError {
+  return error instanceof UpstreamFailure || (isAppError(error) && TROUBLES.has(error.code));
+}
+
+function asAppError(error: UpstreamFailure | AppError): AppError {
   if (!(error instanceof UpstreamFailure)) return error;
   const code = error.trouble === 'unreachable' || error.trouble === 'broken' ? 'upstream_failed' : 'unavailable';
   return new AppError(code, `An upstream could not be asked: ${error.message}`, {}, { cause: error });

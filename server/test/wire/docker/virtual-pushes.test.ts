@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import type { FakeRegistry } from '../../support/fake-registries.ts';
 import { codeOf, describeBytes, ImageClient, makeImage, makeIndex, sha256, TYPES } from '../../support/oci.ts';
 import { SHAPES } from '../../support/registry-shapes.ts';
-import { type RegistryWorld, startRegistryWorld } from '../../support/registry-world.ts';
+import { type RegistryWorld, startRegistryWorld, withPullToken } from '../../support/registry-world.ts';
 import { STORAGES } from '../../support/test-app.ts';
 import { grant } from '../../support/wire-world.ts';
 
@@ -122,6 +122,45 @@ for (const storage of STORAGES) {
       assert.equal(await image('mount/target', 'docker-local').statusOf(`/blobs/${digest}`), 200);
       const hidden = await world.as('writer').request('POST', path);
       assert.ok(hidden.status === 202 || hidden.status === 201, hidden.text);
+    });
+
+    test('who may push is not told of upstreams in trouble when they ask what is there', async () => {
+      const made = makeImage({ layers: 2 });
+      const client = image('pushed/meanwhile');
+      const paths = [`/blobs/${sha256(made.config)}`, '/manifests/1', `/manifests/${made.digest}`];
+      for (const status of [500, 503, 429]) {
+        far.trouble = { status };
+        for (const path of paths) {
+          const asked = `${status} for ${path}`;
+          assert.equal((await client.request('HEAD', path)).status, 404, asked);
+          // Who wants the bytes must not take trouble for absence.
+          const got = await client.request('GET', path);
+          assert.ok(got.status === 503 || got.status === 429, `${asked}: ${got.status}`);
+          // Nor where nobody can push.
+          const unmoved = await image('pushed/meanwhile', 'readable').request('HEAD', path);
+          assert.ok(unmoved.status === 503 || unmoved.status === 429, `${asked}: ${unmoved.status}`);
+        }
+      }
+      await client.push('1', made);
+      await client.push('2', made);
+      const mount = `/v2/all/pushed/mounted/blobs/uploads/?mount=${sha256(made.config)}&from=all/pushed/never`;
+      assert.equal((await world.as('owner').request('POST', mount)).status, 202);
+      far.trouble = undefined;
+      const stored = await image('pushed/meanwhile', 'docker-local').request('GET', '/manifests/2');
+      assert.deepEqual(stored.bytes, made.bytes);
+    });
+
+    test('who has a token for pulling alone is told of upstreams in trouble, also by HEAD', async () => {
+      const name = 'all/pulled/meanwhile';
+      const puller = new ImageClient(await withPullToken(world.as('owner'), name), `/v2/${name}`);
+      far.trouble = { status: 503 };
+      for (const path of ['/manifests/1', `/blobs/${sha256('x')}`]) {
+        // The one before may have made it ask for time.
+        const { status } = await puller.request('HEAD', path);
+        assert.ok(status === 503 || status === 429, `${path}: ${status}`);
+        assert.equal((await image('pulled/meanwhile').request('HEAD', path)).status, 404, path);
+      }
+      far.trouble = undefined;
     });
 
     test('nothing is pushed to a remote repository or its cache', async () => {
