@@ -1,6 +1,7 @@
 /** What a package type is: how a path reads, what an upload means, and what its clients say on the wire. */
 import type { DocumentKind, OpaqueDoc } from './document.ts';
 import type { Checksums, Digest, Properties, RepoPath, Sha256 } from './ids.ts';
+import type { PackageView } from './package-view.ts';
 import type { Failure, ProtocolContext, Reply, Route, ServiceContext } from './protocol.ts';
 import type { PublicUpstream } from './public-upstream.ts';
 import type { RemoteRules } from './remote.ts';
@@ -136,6 +137,8 @@ export interface Format {
    * them, remotes beside it are not asked for the others. Without it each name stands for itself.
    */
   territory?(packageName: string): string;
+  /** How its packages are shown to people; without it there are none to be shown. */
+  readonly view?: PackageView;
   /** Without it, the upstream is asked for files by their paths. */
   readonly remote?: RemoteRules;
   /** What a first start gives the remote repository of the format; formats without it get none. */

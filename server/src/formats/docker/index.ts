@@ -3,6 +3,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import type { ProtocolRequest, Reply, ServiceContext } from '../../core/protocol.ts';
 import { deleteBlob, getBlob, type LeaseRules } from './blobs.ts';
+import { dockerView } from './describe.ts';
 import { renderFailure } from './errors.ts';
 import { listAllImages, listImages, listReferrers, listTags } from './listings.ts';
 import { parseManifest } from './manifest.ts';
@@ -38,6 +39,7 @@ export function defineDocker(settings: DockerSettings): Format {
       const byDigest = /(^|\/)sha256:[0-9a-f]{64}\//.test(path);
       return { kind: 'artifact', mutable: (name === MANIFEST || name === INDEX) && !byDigest };
     },
+    view: dockerView,
     remote: defineRemote(settings),
     references: (bytes, mediaType) => parseManifest(bytes, mediaType, { acceptUnknown: true }).required,
     retentionScope: imageOfTag,

@@ -4,6 +4,7 @@ import type { Format } from '../../core/format.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { Route } from '../../core/protocol.ts';
 import { deleteVersion, getChart, getVersion, listCharts } from './charts-api.ts';
+import { helmView } from './describe.ts';
 import { indexKind } from './document.ts';
 import { renderFailure } from './errors.ts';
 import { getFile, getHome, indexHandler } from './files.ts';
@@ -55,6 +56,7 @@ export function defineHelm(): Format {
       return { package: chart?.name ?? '', version: version ?? `@/${path.slice(-1000)}` };
     },
     documents: { [INDEX]: documentKind(indexKind) },
+    view: helmView,
     remote: remoteRules,
     renderFailure,
     setup: setUpHelm,

@@ -3,6 +3,7 @@ import { documentKind } from '../../core/document.ts';
 import type { Format, PathKind } from '../../core/format.ts';
 import { type RepoPath, splitPath } from '../../core/ids.ts';
 import type { RemoteRules } from '../../core/remote.ts';
+import { mavenView } from './describe.ts';
 import { ingest } from './ingest.ts';
 import { metadataKind } from './metadata.ts';
 import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, rowOf, timeOf } from './paths.ts';
@@ -41,6 +42,7 @@ export function defineMaven(): Format {
     newest: newestSnapshot,
     adapt: adaptPom,
     documents: { metadata: documentKind(metadataKind) },
+    view: mavenView,
     remote: REMOTE,
     setup: setUpMaven,
   };

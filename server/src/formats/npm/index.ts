@@ -6,6 +6,7 @@ import type { RepoPath } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply, Route } from '../../core/protocol.ts';
 import { RenderedDocuments } from '../../core/rendered.ts';
 import { ACCOUNT_ROUTES } from './accounts.ts';
+import { npmView } from './describe.ts';
 import { deleteRevision, deleteTag, getTags, heldPackument, putRevision, putTag, putTags } from './edit.ts';
 import { renderFailure } from './errors.ts';
 import { ingest } from './ingest.ts';
@@ -70,6 +71,7 @@ export function defineNpm(): Format {
       keys: documentKind(KEYS),
       search: documentKind(SEARCH),
     },
+    view: npmView,
     remote: REMOTE,
     renderFailure,
     setup: setUpNpm,

@@ -4,6 +4,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import { clip, type RepoPath } from '../../core/ids.ts';
 import type { ProtocolRequest, Reply, Route, ServiceContext } from '../../core/protocol.ts';
+import { pypiView } from './describe.ts';
 import { projectKind, rootKind } from './documents.ts';
 import { renderFailure } from './errors.ts';
 import { getFile, getProvenance } from './files.ts';
@@ -69,6 +70,7 @@ export function definePypi(): Format {
       const owner = packageOf(path) ?? '';
       return { package: owner, ...(version !== undefined && { version }) };
     },
+    view: pypiView,
     remote: remoteRules,
     documents: { [PROJECT]: documentKind(projectKind), [ROOT_LIST]: documentKind(rootKind) },
     renderFailure,

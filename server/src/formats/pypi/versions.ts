@@ -81,7 +81,8 @@ export function isPrerelease({ pre, dev }: ParsedVersion): boolean {
   return pre !== undefined || dev !== undefined;
 }
 
-function compareParsed(a: ParsedVersion, b: ParsedVersion): number {
+/** Below zero when the first is older. */
+export function compareParsed(a: ParsedVersion, b: ParsedVersion): number {
   return (
     compare(a.epoch, b.epoch) ||
     compareLists(trimmed(a.release), trimmed(b.release)) ||
