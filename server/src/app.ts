@@ -21,6 +21,7 @@ import { HttpServer } from './http/server.ts';
 import { COMPATIBLE_REVISION, COMPATIBLE_VERSION } from './lib/product.ts';
 import { tellOutcome } from './repositories/first-start-report.ts';
 import { READ_ONLY } from './repositories/read-only.ts';
+import { cacheIndexConsumer } from './repositories/remote/cache-index.ts';
 import { FORGOTTEN } from './repositories/remote/inspection.ts';
 import { CONFIGURATION } from './repositories/system-configuration.ts';
 import { archiveConsumer } from './search/archive-index.ts';
@@ -98,6 +99,7 @@ async function startUnlocked(config: Config, log: Log, outside: Outside): Promis
     }
   });
   if (config.search.indexArchives) feed.consume(archiveConsumer());
+  feed.consume(cacheIndexConsumer(core));
   await feed.start();
   await core.configuration.reload();
   await core.readOnly.reload();

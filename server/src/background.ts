@@ -10,6 +10,7 @@ import { Scheduler } from './jobs/scheduler.ts';
 import { Worker } from './jobs/worker.ts';
 import { assemblyJob } from './repositories/assembly-job.ts';
 import { sweepOnce } from './repositories/reclaim.ts';
+import { cacheIndexJob } from './repositories/remote/cache-index.ts';
 import { unusedFilesJob } from './repositories/remote/unused-files.ts';
 import { treeJobs } from './repositories/tree-jobs.ts';
 import { archiveJob, archiveReindexJob } from './search/archive-index.ts';
@@ -81,6 +82,7 @@ export function startBackground(core: Core, log: Log, metrics: Metrics) {
     assembling as JobDefinition<unknown>,
     core.retention.job as JobDefinition<unknown>,
     archiveJob(core),
+    cacheIndexJob(core),
     reindexing as JobDefinition<unknown>,
   ]);
   core.retention.start(queue);
