@@ -37,6 +37,7 @@ import { FolderArchives } from './repositories/folder-archive.ts';
 import { folderArchiveLimits, folderDownloadOf } from './repositories/folder-download-settings.ts';
 import { KeyPairs } from './repositories/key-pairs.ts';
 import { TreeOperations } from './repositories/operations.ts';
+import { openPackages } from './repositories/packages/packages.ts';
 import { ReadOnly } from './repositories/read-only.ts';
 import { endpointOf } from './repositories/remote/endpoint.ts';
 import { Remotes } from './repositories/remote/remotes.ts';
@@ -220,6 +221,7 @@ export async function openCore(config: Config, log: Log, outside: Outside = {}) 
     folderArchives: new FolderArchives(folderArchiveLimits(configuration)),
     permissions,
     repositories,
+    packages: openPackages({ database, repositories, secrets }),
     searches,
     formats,
     accounts,

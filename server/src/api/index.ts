@@ -21,6 +21,7 @@ import { type GroupDeps, groupRoutes } from './groups.ts';
 import { type KeyPairDeps, keyPairRoutes } from './key-pairs.ts';
 import { licenseRoutes } from './license.ts';
 import { withDescription } from './openapi.ts';
+import { type PackageDeps, packageRoutes } from './packages.ts';
 import { type PermissionTargetDeps, permissionTargetRoutes } from './permission-targets.ts';
 import { platformRoutes } from './platform.ts';
 import { type ReadOnlyApiDeps, readOnlyRoutes } from './read-only.ts';
@@ -73,6 +74,7 @@ export type ApiDeps = SystemDeps &
   ArchiveDownloadDeps &
   ArchiveIndexApiDeps &
   RemoteApiDeps &
+  PackageDeps &
   KeyPairDeps & {
     readonly authenticator: Authenticator;
     /** Brought up to date before a request asks for rights. */
@@ -208,6 +210,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...archiveDownloadRoutes(deps),
     ...archiveIndexRoutes(deps),
     ...keyPairRoutes(deps),
+    ...packageRoutes(deps),
   ];
 }
 

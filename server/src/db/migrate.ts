@@ -13,6 +13,7 @@ import { up as remotes } from './migrations/0008-remotes.ts';
 import { up as virtuals } from './migrations/0009-virtuals.ts';
 import { up as versionRevisions } from './migrations/0010-version-revisions.ts';
 import { up as repositoryRevisions } from './migrations/0011-repository-revisions.ts';
+import { up as packageListings } from './migrations/0012-package-listings.ts';
 import type { Schema } from './schema.ts';
 
 export interface Migration {
@@ -33,6 +34,7 @@ const MIGRATIONS: readonly Migration[] = [
   { name: '0009-virtuals', up: virtuals },
   { name: '0010-version-revisions', up: versionRevisions },
   { name: '0011-repository-revisions', up: repositoryRevisions },
+  { name: '0012-package-listings', up: packageListings },
 ];
 
 /** Applies what is missing and returns the names applied. A database newer than this program is refused. */

@@ -10,6 +10,10 @@ export interface PackageRevisionTable {
   slot: Generated<number>;
   /** What that number became with the last change. */
   changed: Generated<number>;
+  /** How many rows of versions it has; triggers keep this and the next. */
+  files: Generated<number>;
+  /** When the last of its versions came, of those that are gone too. */
+  published_at: Generated<number>;
 }
 
 /** Grows whenever one of the packages of its slot changes; triggers keep it. */

@@ -20,9 +20,9 @@ import type { RemoteDeps } from './remote/kept-fetches.ts';
 import { RemoteRepository } from './remote/remote-repository.ts';
 import { settingOf } from './settings.ts';
 import { isOfflineMode, type SystemConfiguration } from './system-configuration.ts';
-import type { BindMember } from './virtual/bound.ts';
+import type { BindMember, BoundMember } from './virtual/bound.ts';
 import type { Step } from './virtual/explain.ts';
-import type { ShadowingNotes } from './virtual/guard.ts';
+import { GuardedNames, type ShadowingNotes } from './virtual/guard.ts';
 import { type Plan, planOf, planOfOne } from './virtual/plan.ts';
 import {
   bindVirtual,
@@ -59,6 +59,15 @@ interface Held {
   readonly limits: Limits | undefined;
   /** How the members of a virtual repository are asked. */
   readonly plan: Plan | undefined;
+}
+
+/** What holds the files of a repository, bound to one caller. */
+export interface Holders {
+  readonly row: RepositoryRow;
+  readonly format: Format | undefined;
+  readonly members: readonly BoundMember[];
+  /** What a member may not show because others have its name. */
+  readonly names: GuardedNames;
 }
 
 export interface GetOptions {
@@ -166,6 +175,21 @@ export class RepositoryDirectory {
     if (!plan) return [];
     const binding = this.#virtualBinding(held.row, plan, principal, options);
     return explainVirtual(this.#virtualDeps(), binding, wanted, options.full);
+  }
+
+  /**
+   * The repositories that hold what lies under the key, as the caller may see them, in the order in which they are asked;
+   * in the place of a remote one what it keeps. Undefined as with `get`.
+   */
+  holders(key: string, principal: Principal): Holders | undefined {
+    const held = this.#find(key);
+    const plan = held && (held.plan ?? planOfOne(held));
+    if (!held || !plan) return undefined;
+    const members = plan.members.map(this.#memberBinder(held.row, principal, undefined, false));
+    const found = members.filter((bound) => bound !== undefined);
+    if (found.length === 0 && !(held.plan && this.#isKnownTo(held.row, principal))) return undefined;
+    const format = this.#formatOf(held.row);
+    return { row: held.row, format, members: found, names: new GuardedNames(this.#virtualDeps(), format) };
   }
 
   /** The order in which the members of a virtual repository are asked, whoever asks; undefined for others. */
