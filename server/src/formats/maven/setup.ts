@@ -143,11 +143,13 @@ function serverOf(key: string, user: string): string {
   ].join('\n');
 }
 
-function gradle({ url, origin, user }: Place): ClientSetup {
+function gradle({ url, origin, user, packageType }: Place): ClientSetup {
+  const kind = packageType === 'ivy' ? 'ivy' : 'maven';
+  const publication = packageType === 'ivy' ? 'IvyPublication' : 'MavenPublication';
   const open = isOpenToOthers(origin);
   const insecure = (line: string) => (open ? [line] : []);
   const groovy = [
-    'maven {',
+    `${kind} {`,
     `    url = ${groovyQuoted(url)}`,
     ...insecure('    allowInsecureProtocol = true'),
     '    credentials {',
@@ -157,7 +159,7 @@ function gradle({ url, origin, user }: Place): ClientSetup {
     '}',
   ];
   const kotlin = [
-    'maven {',
+    `${kind} {`,
     `    url = uri(${kotlinQuoted(url)})`,
     ...insecure('    isAllowInsecureProtocol = true'),
     '    credentials {',
@@ -217,9 +219,9 @@ function gradle({ url, origin, user }: Place): ClientSetup {
           language: 'groovy',
           file: 'build.gradle',
           code: source([
-            "apply plugin: 'maven-publish'",
+            `apply plugin: '${kind}-publish'`,
             ...within('publishing', [
-              ...within('publications', ['library(MavenPublication) {', '    from components.java', '}']),
+              ...within('publications', [`library(${publication}) {`, '    from components.java', '}']),
               ...within('repositories', groovy),
             ]),
           ]),
@@ -230,9 +232,9 @@ function gradle({ url, origin, user }: Place): ClientSetup {
           language: 'kotlin',
           file: 'build.gradle.kts',
           code: source([
-            'apply(plugin = "maven-publish")',
+            `apply(plugin = "${kind}-publish")`,
             ...within('configure<PublishingExtension>', [
-              ...within('publications', ['create<MavenPublication>("library") {', '    from(components["java"])', '}']),
+              ...within('publications', [`create<${publication}>("library") {`, '    from(components["java"])', '}']),
               ...within('repositories', kotlin),
             ]),
           ]),
