@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { type Client, clientSuite, requireClient } from './client-suite.ts';
-import { failCommand, runCommand, tryCommand } from './command.ts';
-import { containerdSocket, startContainerd } from './containerd-daemon.ts';
-import { startDaemon } from './daemon.ts';
+import { clientSuite, requireClient } from './client-suite.ts';
+import { failCommand, runCommand } from './command.ts';
+import { engineSocket, startEngine, startOwnContainerd } from './docker-daemon.ts';
 import { buildMultiArchImage, mediaTypes, writeLayout } from './oci-layout.ts';
 import { listTags, pushImage, requireManifest } from './registry-api.ts';
 import { assertRegistryHolds } from './round-trip.ts';
@@ -183,48 +182,5 @@ for (const engine of ['dockerd20', 'dockerd29'] as const) {
       });
     },
     { needs, asRoot: true },
-  );
-}
-
-function engineSocket(client: Client): string {
-  return join(client.folder, 'docker.sock');
-}
-
-async function startOwnContainerd(client: Client): Promise<void> {
-  const [containerd, ctr] = [requireClient('containerd2').path, requireClient('ctr2').path];
-  const home = join(client.folder, 'containerd');
-  client.use(await startContainerd({ containerd, ctr, home, env: client.env }));
-}
-
-async function startEngine(client: Client, store: 'classic' | 'containerd'): Promise<void> {
-  const socket = engineSocket(client);
-  const own =
-    store === 'classic'
-      ? ['--storage-driver', 'vfs']
-      : [
-          ...['--containerd', containerdSocket(join(client.folder, 'containerd'))],
-          ...['--storage-driver', 'native', '--feature', 'containerd-snapshotter=true'],
-        ];
-  const config = join(client.folder, 'daemon.json');
-  // The key is a relic of signed manifests, which the classic engine writes into the system's folder otherwise.
-  const settings = store === 'classic' ? { 'deprecated-key-path': join(client.folder, 'key.json') } : {};
-  await writeFile(config, JSON.stringify(settings));
-  const args = [
-    ...['--config-file', config, '-H', `unix://${socket}`, '--pidfile', join(client.folder, 'docker.pid')],
-    ...['--data-root', join(client.folder, 'data'), '--exec-root', join(client.folder, 'exec')],
-    ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--userland-proxy=false'],
-    ...['--insecure-registry', '127.0.0.0/8', ...own],
-  ];
-  // The classic engine starts a containerd of its own and looks for it on PATH.
-  const path = `${dirname(client.path)}:${process.env['PATH'] ?? ''}:/usr/sbin`;
-  client.use(
-    await startDaemon(client.path, args, {
-      env: { ...client.env, PATH: path },
-      logPath: join(client.folder, 'docker.log'),
-      isReady: async () => {
-        const env = { ...client.env, DOCKER_HOST: `unix://${socket}` };
-        return (await tryCommand(requireClient('docker20').path, ['version'], { env })).code === 0;
-      },
-    }),
   );
 }
