@@ -172,6 +172,12 @@ export const clientSources = {
   },
   helm3: { kind: 'go', module: 'helm.sh/helm/v3', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },
   helm4: { kind: 'go', module: 'helm.sh/helm/v4', version: 'v4.3.1', package: 'helm.sh/helm/v4/cmd/helm' },
+  'cm-push': {
+    kind: 'go',
+    module: 'github.com/chartmuseum/helm-push',
+    version: 'v0.11.1',
+    package: 'github.com/chartmuseum/helm-push/cmd/helm-cm-push',
+  },
   cosign2: {
     kind: 'go',
     module: 'github.com/sigstore/cosign/v2',
