@@ -33,3 +33,17 @@ test('setting again replaces, deleting and clearing forget', () => {
   lru.clear();
   assert.deepEqual([lru.get('a'), lru.get('b'), lru.size], [undefined, undefined, 0]);
 });
+
+test('forgets what was not asked for longest when the entries are too heavy', () => {
+  const lru = new Lru<string, number>({ maxEntries: 10, maxWeight: 100 });
+  lru.set('a', 1, 40);
+  lru.set('b', 2, 40);
+  assert.equal(lru.get('a'), 1);
+  lru.set('c', 3, 40);
+  assert.deepEqual([lru.get('a'), lru.get('b'), lru.get('c')], [1, undefined, 3]);
+  lru.set('d', 4, 1000);
+  assert.deepEqual([lru.get('a'), lru.get('c'), lru.get('d')], [undefined, undefined, 4]);
+  lru.delete('d');
+  lru.set('e', 5, 100);
+  assert.equal(lru.get('e'), 5);
+});

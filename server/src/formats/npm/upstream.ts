@@ -6,6 +6,8 @@ import { clip, type Digest, parseRepoPath, type RepoPath } from '../../core/ids.
 import type { DocumentFetch, Fetch, RemoteFacts, RemoteRules } from '../../core/remote.ts';
 import type { Wanted } from '../../core/repository.ts';
 import type { Ask } from '../../core/upstream.ts';
+import { JsonMembers } from '../../lib/json-members.ts';
+import { Spell } from '../../lib/spell.ts';
 import { attestationsPath, packumentPath, readTarballPath, tarballPath } from './names.ts';
 import { findLatest, type Packument, type Release } from './packument.ts';
 import { manifestParts, members, recordOf } from './release.ts';
@@ -90,18 +92,25 @@ export function packumentFetch(name: string, remote: RemoteFacts): DocumentFetch
   };
 }
 
+/** Reads it version by version: large ones take longer than others can wait. */
 export async function parsePackument(
   bytes: Buffer,
   { name, base }: { readonly name: string; readonly base: URL },
 ): Promise<Packument> {
-  const doc = parseObject(bytes, `document of "${clip(name)}"`);
+  const found = new Map<string, Release>();
+  const doc = await readDocument(bytes, `document of "${clip(name)}"`, (version, manifest) => {
+    const release = readRelease(name, version, recordOf(manifest), base);
+    if (release) found.set(version, release);
+  });
   if (doc['name'] !== name)
     throw new AppError('invalid', `The document of "${clip(name)}" is that of another package.`);
   const times = recordOf(doc['time']);
+  const spell = new Spell();
   const releases = new Map<string, Release>();
-  for (const [version, manifest] of Object.entries(recordOf(doc['versions']))) {
-    const release = readRelease(name, version, recordOf(manifest), { base, time: times[version] });
-    if (release) releases.set(version, release);
+  // The times may stand behind the versions.
+  for (const [version, release] of found) {
+    releases.set(version, { ...release, time: timeOf(times[version]) });
+    if (spell.isOver) await spell.rest();
   }
   if (releases.size === 0) throw new AppError('invalid', `The document of "${clip(name)}" names no version.`);
   const tags = new Map(
@@ -129,6 +138,34 @@ export async function parsePackument(
   };
 }
 
+/** The members of the document but for its versions, which are handed on one by one. */
+async function readDocument(
+  bytes: Buffer,
+  what: string,
+  take: (version: string, manifest: unknown) => void,
+): Promise<Json> {
+  const doc: Record<string, unknown> = Object.create(null);
+  const spell = new Spell();
+  try {
+    const members = new JsonMembers(bytes);
+    for (let key = members.next(); key !== undefined; key = members.next()) {
+      const versions = key === 'versions' ? members.members() : undefined;
+      if (!versions) {
+        doc[key] = members.value();
+        continue;
+      }
+      for (let version = versions.next(); version !== undefined; version = versions.next()) {
+        take(version, versions.value());
+        if (spell.isOver) await spell.rest();
+      }
+    }
+    return doc;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new AppError('invalid', `The ${what} is not a JSON object.`);
+  }
+}
+
 function newest(releases: ReadonlyMap<string, Release>): string | undefined {
   let newest: string | undefined;
   for (const { time } of releases.values())
@@ -136,12 +173,7 @@ function newest(releases: ReadonlyMap<string, Release>): string | undefined {
   return newest;
 }
 
-function readRelease(
-  name: string,
-  version: string,
-  manifest: Json,
-  { base, time }: { readonly base: URL; readonly time: unknown },
-): Release | undefined {
+function readRelease(name: string, version: string, manifest: Json, base: URL): Release | undefined {
   const { tarball, attestations, ...dist } = recordOf(manifest['dist']);
   const url = typeof tarball === 'string' ? URL.parse(tarball, base) : null;
   if (version === '__proto__' || (url?.protocol !== 'http:' && url?.protocol !== 'https:')) return undefined;
@@ -154,7 +186,7 @@ function readRelease(
     ...place,
     ...manifestParts({ ...manifest, name, version }),
     dist: members(dist),
-    time: timeOf(time),
+    time: undefined,
     deprecated: typeof deprecated === 'string' && deprecated !== '' ? deprecated : undefined,
     attested: attestations === undefined ? undefined : (textOf(provenance['predicateType']) ?? PROVENANCE),
     integrity: textOf(dist['integrity']),

@@ -75,8 +75,8 @@ export class RemoteListings {
   ): Promise<readonly T[] | undefined> {
     if (!listing) return undefined;
     try {
-      const read = await this.#deps.documents.read(listing.fetch, access, (bytes) => order(listing.parse(bytes)));
-      return read?.value;
+      const found = await this.#deps.documents.find(listing.fetch, access, (bytes) => order(listing.parse(bytes)));
+      return await found?.read();
     } catch (error) {
       if (!isAppError(error)) throw error;
       traceStep(`${error.message} What is kept is listed.`, 'caller');

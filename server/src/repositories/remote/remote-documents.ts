@@ -31,16 +31,16 @@ export class RemoteDocuments {
     const parse = definition?.parse?.bind(definition);
     if (!definition || !fetch || !parse || !facts) return local.document(kind, name);
     const base = fetch.ask.link ?? facts.url;
-    const found = await documents.read(fetch, access, (bytes, { mediaType }) =>
+    const found = await documents.find(fetch, access, (bytes, { mediaType }) =>
       this.#parsed(async () => parse(bytes, { name, base, mediaType, settings: facts.settings })),
     );
     if (!found) return undefined;
-    const { value, asset, isStale } = found;
+    const { asset, isStale, read } = found;
     return {
       revision: `${id}.${asset.sha256.slice(0, 32)}${fetch.variant ?? ''}`,
       modifiedAt: asset.modifiedAt,
       partial: isStale,
-      read: async () => value,
+      read,
     };
   }
 

@@ -10,20 +10,24 @@ import type { LocalRepository } from '../local.ts';
 import type { KeptFetches } from './kept-fetches.ts';
 
 /** What a document says, as it was last heard. */
-export interface ReadDocument<T> {
-  readonly value: T;
-  /** The bytes it was read from. */
+export interface FoundDocument<T> {
+  /** The bytes it is read from. */
   readonly asset: Asset;
   /** The upstream could not be asked whether it still says so. */
   readonly isStale: boolean;
+  read(): Promise<T>;
 }
 
-const MAX_READ = 256;
+const MAX_READ = 1000;
+/** What is read of documents takes more than their bytes, but follows from them. */
+const MAX_READ_BYTES = 64 * 1024 * 1024;
+
+type Parse<T> = (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>;
 
 export class UpstreamDocuments {
   readonly #local: LocalRepository;
   readonly #kept: KeptFetches;
-  readonly #read = new Lru<string, { readonly value: unknown }>({ maxEntries: MAX_READ });
+  readonly #read = new Lru<string, { readonly value: unknown }>({ maxEntries: MAX_READ, maxWeight: MAX_READ_BYTES });
   readonly #reading = singleflight<unknown>();
 
   constructor(local: LocalRepository, kept: KeptFetches) {
@@ -32,27 +36,21 @@ export class UpstreamDocuments {
   }
 
   /** Undefined where the upstream has none; throws where it cannot be asked and nothing is kept. */
-  async read<T>(
-    fetch: DocumentFetch,
-    access: Access,
-    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>,
-  ): Promise<ReadDocument<T> | undefined> {
+  async find<T>(fetch: DocumentFetch, access: Access, parse: Parse<T>): Promise<FoundDocument<T> | undefined> {
     for (let next: DocumentFetch | undefined = fetch; next; next = next.otherwise) {
-      const asset = await this.#assetOf(next, access, parse);
-      if (asset) return { value: await this.#parsed(next, asset, parse), asset, isStale: asset.warning !== undefined };
+      const asked = next;
+      const asset = await this.#assetOf(asked, access, parse);
+      if (!asset) continue;
+      return { asset, isStale: asset.warning !== undefined, read: () => this.#parsed(asked, asset, parse) };
     }
     return undefined;
   }
 
-  async #assetOf(
-    fetch: DocumentFetch,
-    access: Access,
-    parse: (bytes: Buffer, about: { readonly mediaType: string }) => unknown,
-  ): Promise<Asset | undefined> {
+  async #assetOf(fetch: DocumentFetch, access: Access, parse: Parse<unknown>): Promise<Asset | undefined> {
     const { key, path, ask, maxBytes, mediaType, missing, missSeconds, pages } = fetch;
     const wanted = { path };
     const held = await this.#local.get(path);
-    let checked: { readonly value: unknown } | undefined;
+    let checked: { readonly value: unknown; readonly weight: number } | undefined;
     const asked = {
       wanted,
       fetch: {
@@ -66,11 +64,11 @@ export class UpstreamDocuments {
         ...(missSeconds !== undefined && { missSeconds }),
         ...(pages && { pages }),
         check: async (bytes: Buffer) => {
-          checked = { value: await parse(bytes, { mediaType }) };
+          checked = { value: await parse(bytes, { mediaType }), weight: bytes.length };
         },
         // What was read to judge it is what everybody gets: reading a large one again would cost as much again.
         checked: (sha256: Sha256) => {
-          if (checked) this.#read.set(nameOf(fetch, sha256), checked);
+          if (checked) this.#read.set(nameOf(fetch, sha256), checked, checked.weight);
         },
       },
       purpose: 'bytes' as const,
@@ -80,11 +78,7 @@ export class UpstreamDocuments {
     return (await this.#kept.serve(asked, held)) as Asset | undefined;
   }
 
-  async #parsed<T>(
-    fetch: DocumentFetch,
-    asset: Asset,
-    parse: (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>,
-  ): Promise<T> {
+  async #parsed<T>(fetch: DocumentFetch, asset: Asset, parse: Parse<T>): Promise<T> {
     const name = nameOf(fetch, asset.sha256);
     const known = this.#read.get(name);
     if (known) return known.value as T;
@@ -93,7 +87,7 @@ export class UpstreamDocuments {
       const bytes =
         asset.content.inline ?? (await readAll(await asset.content.open(), { limit: asset.size, what: 'document' }));
       const read = await parse(bytes, asset);
-      this.#read.set(name, { value: read });
+      this.#read.set(name, { value: read }, bytes.length);
       return read;
     });
     return value as T;
