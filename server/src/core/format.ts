@@ -90,6 +90,8 @@ export interface Ingested {
 export interface SettledIn extends Pick<Repository, 'settings' | 'children'> {
   /** Whether the file is there already, and only its name is asked for. */
   readonly stored: boolean;
+  /** Other files that are put in the same change. */
+  readonly together?: readonly RepoPath[];
 }
 
 /** Makes other bytes of a file. */

@@ -36,10 +36,9 @@ async function unique(path: RepoPath, at: Coordinates, repo: SettledIn): Promise
   let newest: { readonly time: string; readonly build: number } | undefined;
   let last: typeof newest;
   const kinds = new Map<string, Set<string>>();
-  for await (const name of namesIn(repo, parent)) {
-    const found = parseMavenPath(joinPath(parent, name));
-    const time = found && timeOf(found);
-    if (time === undefined || !found) continue;
+  for await (const found of snapshotsIn(repo, parent)) {
+    const time = timeOf(found);
+    if (time === undefined) continue;
     const known = { time, build: Number(time.slice(time.lastIndexOf('-') + 1)) };
     if (!newest || isNewer(known, newest)) newest = known;
     if (kindOf(found) === kindOf(at) && (!last || isNewer(known, last))) last = known;
@@ -74,6 +73,18 @@ function named(path: RepoPath, { artifact, classifier, extension }: Coordinates,
 function timestamp(date: Date): string {
   const digits = date.toISOString().replace(/\D/g, '');
   return `${digits.slice(0, 8)}.${digits.slice(8, 14)}`;
+}
+
+/** The files in a folder, and those that are just being put there. */
+async function* snapshotsIn(repo: SettledIn, folder: RepoPath): AsyncGenerator<Coordinates> {
+  for (const path of repo.together ?? []) {
+    const at = splitPath(path).parent === folder ? parseMavenPath(path) : undefined;
+    if (at) yield at;
+  }
+  for await (const name of namesIn(repo, folder)) {
+    const at = parseMavenPath(joinPath(folder, name));
+    if (at) yield at;
+  }
 }
 
 async function* namesIn(repo: Pick<Repository, 'children'>, folder: RepoPath): AsyncGenerator<string> {

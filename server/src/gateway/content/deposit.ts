@@ -12,6 +12,12 @@ import { stampsOf } from './stamps.ts';
 /** So often another name is made for a file whose name was taken meanwhile. */
 const MAX_NAMES = 20;
 
+/** Where a file is kept, and whether the name was made for it. */
+export interface Settled {
+  readonly path: RepoPath;
+  readonly made: boolean;
+}
+
 /** Names the bytes at the path of the request, with the properties if the caller may set any. */
 export async function deposit(
   request: ContentRequest,
@@ -19,22 +25,41 @@ export async function deposit(
   properties: Properties,
   declared: NonNullable<Deposit['declared']>,
 ): Promise<TreeNode> {
-  const { repo, plain, format } = request;
+  return withFreeNames(async () => {
+    const settled = await settle(request, request.plain.path);
+    return depositAt(request, settled, { content, properties, declared });
+  });
+}
+
+/** Where a file that is put at the path is kept, beside others that are put in the same change. */
+export async function settle(
+  { repo, format }: Pick<ContentRequest, 'repo' | 'format'>,
+  path: RepoPath,
+  together: readonly RepoPath[] = [],
+): Promise<Settled> {
+  const { children, settings } = repo;
+  return (await format?.settle?.(path, { settings, children, stored: false, together })) ?? { path, made: false };
+}
+
+/** Does it again where somebody else was given a name that was made for it: another one is made then. */
+export async function withFreeNames<T>(put: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const { children, settings } = repo;
-    const settled = await format?.settle?.(plain.path, { settings, children, stored: false });
     try {
-      return await depositAt(request, settled ?? { path: plain.path, made: false }, { content, properties, declared });
+      return await put();
     } catch (error) {
-      // Somebody else was given the same name: another one is made then.
       if (!isAppError(error) || error.detail['taken'] !== true || attempt === MAX_NAMES) throw error;
     }
   }
 }
 
+/** Refuses a name that was made for a file and that another one has by now. */
+export async function requireFree(tree: Tree, { path, made }: Settled): Promise<void> {
+  if (made && (await tree.get(path))) throw new AppError('conflict', 'The name is taken.', { taken: true });
+}
+
 async function depositAt(
   request: ContentRequest,
-  { path, made }: { readonly path: RepoPath; readonly made: boolean },
+  settled: Settled,
   {
     content,
     properties,
@@ -45,6 +70,7 @@ async function depositAt(
   },
 ): Promise<TreeNode> {
   const { repo, caller, exchange } = request;
+  const { path } = settled;
   const known = await ingest(request, path, content, properties);
   const stamps = stampsOf(exchange.request.headers, caller.principal);
   const file: Deposit = {
@@ -57,7 +83,7 @@ async function depositAt(
   };
   return explained(request, path, () =>
     repo.change(known.version?.sole ? known.version.package : path, async (tree) => {
-      if (made && (await tree.get(path))) throw new AppError('conflict', 'The name is taken.', { taken: true });
+      await requireFree(tree, settled);
       await requireSole(tree, path, known);
       await tree.put(new Map([[path, file]]));
       return required(await tree.get(path));

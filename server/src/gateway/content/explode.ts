@@ -9,7 +9,7 @@ import { type ArchiveKind, archiveKindOf, readArchive } from '../../lib/archives
 import { type ArchiveLimits, ArchiveProblem, type ByteSource } from '../../lib/archives/budget.ts';
 import type { ContentRequest } from './content-request.ts';
 import { expectedOf, explained, isOn, requireTaken, verified } from './deploy-rules.ts';
-import { requireSole } from './deposit.ts';
+import { requireFree, requireSole, type Settled, settle, withFreeNames } from './deposit.ts';
 import { ingest } from './ingest.ts';
 import { mediaTypeOf } from './media-types.ts';
 
@@ -124,8 +124,9 @@ class Unpacking {
       seen.set(folded, name);
       const path = parseRepoPath(joinPath(this.#root, inside));
       requireTaken(this.#request, path);
-      // Checksum files are computed, here as elsewhere.
-      if (this.#request.format?.classify(path).kind === 'checksum') continue;
+      // Checksum files and indexes are computed, here as elsewhere.
+      const kind = this.#request.format?.classify(path);
+      if (kind?.kind === 'checksum' || (kind?.kind === 'document' && kind.puts === 'taken')) continue;
       plan.set(name, path);
     }
     if (plan.size === 0) throw new ArchiveProblem('it holds no files');
@@ -208,11 +209,21 @@ class Unpacking {
     }
   }
 
-  async #deposit(files: readonly Unpacked[]): Promise<void> {
+  #deposit(files: readonly Unpacked[]): Promise<void> {
+    return withFreeNames(() => this.#depositSettled(files));
+  }
+
+  async #depositSettled(files: readonly Unpacked[]): Promise<void> {
     const { repo } = this.#request;
+    const settled: Settled[] = [];
+    const together: RepoPath[] = [];
     const deposits: [RepoPath, Deposit][] = [];
     const sole: [RepoPath, Ingested][] = [];
-    for (const { path, landed } of files) {
+    for (const { path: named, landed } of files) {
+      const place = await settle(this.#request, named, together);
+      together.push(place.path);
+      const { path } = place;
+      settled.push(place);
       const known = await ingest(this.#request, path, landed);
       if (known.version?.sole) sole.push([path, known]);
       deposits.push([
@@ -228,6 +239,7 @@ class Unpacking {
     const where = files.length === 1 ? (files[0]?.path ?? this.#root) : this.#root;
     return explained(this.#request, where, () =>
       repo.change(where, async (tree) => {
+        for (const place of settled) await requireFree(tree, place);
         const put = new Map(deposits);
         for (const [path, known] of sole) {
           await requireSole(tree, path, known);
