@@ -243,14 +243,22 @@ export interface Tree {
   touch(path: RepoPath): Promise<void>;
   annotate(path: RepoPath, change: { readonly set?: Properties; readonly remove?: readonly string[] }): Promise<void>;
   /**
-   * Remembers what the client says a file's SHA-1 or MD5 is, if that is true; returns what it is, or undefined if there
-   * is no file. Needs the right to deploy.
+   * Remembers what the client says a file's SHA-1 or MD5 is; returns what it is, or undefined if there is no file. Needs
+   * the right to deploy. What is wrong is remembered only of those who put the file, or may replace it.
    */
-  declare(path: RepoPath, algorithm: ChecksumAlgorithm, hex: string): Promise<string | undefined>;
+  declare(path: RepoPath, declaration: Declaration): Promise<string | undefined>;
   /** Package versions whose lead file has these bytes, up to `limit` of them. */
   versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]>;
   /** Package versions whose lead file carries a property value, up to `limit` of them. */
   versionsWith(packageName: string, property: PropertyValue, limit: number): Promise<readonly PackageVersion[]>;
+}
+
+/** What a client says of a file's checksum. */
+export interface Declaration {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly hex: string;
+  /** Whether it is remembered too where it is wrong. */
+  readonly keepsWrong: boolean;
 }
 
 export interface PropertyValue {

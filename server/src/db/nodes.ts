@@ -280,17 +280,17 @@ export async function getChecksumOf(
   repoId: number,
   path: RepoPath,
   algorithm: ChecksumAlgorithm,
-): Promise<{ readonly id: number; readonly hex: string | undefined } | undefined> {
+): Promise<{ readonly id: number; readonly hex: string | undefined; readonly modifiedBy: string } | undefined> {
   const { parent, name } = splitPath(path);
   const row = await db
     .selectFrom('node')
     .innerJoin('blob', 'blob.sha256', 'node.sha256')
-    .select(['node.id', 'blob.sha256', 'blob.sha1', 'blob.md5'])
+    .select(['node.id', 'node.modified_by', 'blob.sha256', 'blob.sha1', 'blob.md5'])
     .where('node.repo_id', '=', repoId)
     .where('node.parent', '=', parent)
     .where('node.name', '=', name)
     .executeTakeFirst();
-  return row && { id: row.id, hex: row[algorithm] ?? undefined };
+  return row && { id: row.id, hex: row[algorithm] ?? undefined, modifiedBy: row.modified_by };
 }
 
 /** Notes what the client declared. */

@@ -3,7 +3,6 @@
 import { Landing } from '../blobs/landing.ts';
 import { AppError } from '../core/errors.ts';
 import {
-  type ChecksumAlgorithm,
   type Digest,
   joinPath,
   type Properties,
@@ -13,7 +12,15 @@ import {
   splitPath,
 } from '../core/ids.ts';
 import type { ExpectedFile } from '../core/remote.ts';
-import type { Deposit, PackageVersion, PropertyValue, Tree, TreeFile, TreeNode } from '../core/repository.ts';
+import type {
+  Declaration,
+  Deposit,
+  PackageVersion,
+  PropertyValue,
+  Tree,
+  TreeFile,
+  TreeNode,
+} from '../core/repository.ts';
 import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
 import { lockTree, type Tx } from '../db/database.ts';
 import { type NewExpected, setExpected } from '../db/expected-files.ts';
@@ -226,12 +233,14 @@ export class TransactionTree implements Tree {
     this.#note('properties.changed', path);
   }
 
-  async declare(path: RepoPath, algorithm: ChecksumAlgorithm, hex: string): Promise<string | undefined> {
+  async declare(path: RepoPath, { algorithm, hex, keepsWrong }: Declaration): Promise<string | undefined> {
     const { tx, repoId, access } = this.#deps;
     access.require('deploy', path);
     const actual = await getChecksumOf(tx, repoId, path, algorithm);
-    if (actual && actual.hex === hex && algorithm !== 'sha256') await setDeclared(tx, actual.id, { [algorithm]: hex });
-    return actual && (actual.hex ?? '');
+    if (!actual || algorithm === 'sha256') return actual && (actual.hex ?? '');
+    const isOwn = actual.modifiedBy === access.principalName || access.allows('delete', path);
+    if (actual.hex === hex || (keepsWrong && isOwn)) await setDeclared(tx, actual.id, { [algorithm]: hex });
+    return actual.hex ?? '';
   }
 
   async versionsOf(packageName: string, sha256: Sha256, limit: number): Promise<readonly PackageVersion[]> {

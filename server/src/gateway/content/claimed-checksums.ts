@@ -23,10 +23,14 @@ export function claimedChecksums(headers: IncomingHttpHeaders): Partial<Record<A
   return claimed;
 }
 
+/** Whether the text can be a checksum of that kind, in small letters. */
+export function isChecksum(text: string, algorithm: Algorithm): boolean {
+  return text.length === LENGTHS[algorithm] && /^[0-9a-f]+$/.test(text);
+}
+
 function parse(text: string, algorithm: Algorithm): string {
   const value = text.trim().toLowerCase();
-  if (value.length !== LENGTHS[algorithm] || !/^[0-9a-f]+$/.test(value))
-    throw malformed(`X-Checksum-${algorithm}`, text);
+  if (!isChecksum(value, algorithm)) throw malformed(`X-Checksum-${algorithm}`, text);
   return value;
 }
 

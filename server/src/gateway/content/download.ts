@@ -12,7 +12,7 @@ import { documentChecksum, documentReply } from './documents.ts';
 import { asksForLatest, findLatest } from './latest.ts';
 import { folderReply } from './listing.ts';
 import { filtersOf, passes } from './matrix.ts';
-import { isDeclared, sidecarReply } from './sidecars.ts';
+import { isDeclared, requireUndisputed, sidecarReply } from './sidecars.ts';
 
 /** Answers a GET or a HEAD. */
 export async function get(request: ContentRequest): Promise<Reply> {
@@ -99,7 +99,10 @@ async function find(
     asset = newest === undefined || newest === path ? undefined : await repo.serve({ path: newest }, purpose);
   }
   if (!asset) return layout && asksForLatest(path) ? findLatest(repo, layout, path, accept) : undefined;
-  if (await accept(asset)) return asset;
+  if (await accept(asset)) {
+    if (!('arriving' in asset)) await requireUndisputed(request, asset);
+    return asset;
+  }
   throw notFound(request);
 }
 

@@ -5,9 +5,10 @@ import { AppError, isAppError } from '../../core/errors.ts';
 import type { PathKind } from '../../core/format.ts';
 import { clip, type RepoPath, type Sha256 } from '../../core/ids.ts';
 import type { AssetReply, Reply } from '../../core/protocol.ts';
-import type { Asset } from '../../core/repository.ts';
+import type { Asset, Repository } from '../../core/repository.ts';
 import { Lru } from '../../lib/lru.ts';
 import type { Turnstile } from '../../lib/turnstile.ts';
+import { isChecksum } from './claimed-checksums.ts';
 import { type ContentRequest, uriOf } from './content-request.ts';
 
 type Sidecar = Extract<PathKind, { kind: 'checksum' }>;
@@ -37,11 +38,37 @@ export function isDeclared(
   algorithm: Sidecar['algorithm'],
 ): boolean {
   if (format?.clientChecksums !== true || algorithm === 'sha512' || algorithm === 'sha256') return true;
-  const settings = (file.repo === repo.key ? repo : repositoryOf(file.repo))?.settings;
+  const settings = settingsOf({ repo, repositoryOf }, file);
   // What is kept of an upstream has the checksums that it has.
   if (!settings || settings['url'] !== undefined) return true;
   const isMade = settings['checksumPolicyType'] === 'server-generated-checksums';
   return isMade || file.declared[algorithm] !== undefined;
+}
+
+/** Refuses a file of which whoever put it says that its bytes should be others, until they say otherwise. */
+export async function requireUndisputed(
+  { repo, format, repositoryOf }: Pick<ContentRequest, 'repo' | 'format' | 'repositoryOf'>,
+  file: Asset,
+): Promise<void> {
+  const { sha1, md5 } = file.declared;
+  if (format?.clientChecksums !== true || (sha1 === undefined && md5 === undefined)) return;
+  const actual = await file.checksums();
+  const algorithm = (['sha1', 'md5'] as const).find((each) => (file.declared[each] ?? actual[each]) !== actual[each]);
+  const settings = algorithm && settingsOf({ repo, repositoryOf }, file);
+  // What an upstream says of what it sends is a question of the policy of the remote repository.
+  if (!settings || settings['url'] !== undefined) return;
+  if (settings['checksumPolicyType'] === 'server-generated-checksums') return;
+  throw new AppError(
+    'conflict',
+    `"${clip(file.path, 300)}" is not given, since its ${algorithm} checksum file says '${file.declared[algorithm]}' but its bytes have '${actual[algorithm]}'. Put the right checksum file, or the file once more.`,
+  );
+}
+
+function settingsOf(
+  { repo, repositoryOf }: Pick<ContentRequest, 'repo' | 'repositoryOf'>,
+  file: Asset,
+): Repository['settings'] | undefined {
+  return (file.repo === repo.key ? repo : repositoryOf(file.repo))?.settings;
 }
 
 /** Clients that deploy checksum files mean to have them verified. */
@@ -55,8 +82,11 @@ export async function putSidecar(request: ContentRequest, { of: named, algorithm
   // One that was computed late is computed now, where the caller may read it.
   await file?.checksums();
   const strongest = algorithm === 'sha512' && file ? await sha512Of(file, looking) : undefined;
+  const isCompared = settings['checksumPolicyType'] !== 'server-generated-checksums';
+  const kept = algorithm === 'sha512' ? 'sha256' : algorithm;
+  const keepsWrong = isCompared && format?.clientChecksums === true && isChecksum(received, kept);
   const { declared, isFolder } = await repo.change(of, async (tree) => ({
-    declared: await tree.declare(of, algorithm === 'sha512' ? 'sha256' : algorithm, received),
+    declared: await tree.declare(of, { algorithm: kept, hex: received, keepsWrong }),
     isFolder: (await tree.get(of))?.folder === true,
   }));
   // Nothing keeps this one, so who may not read the file is believed.
@@ -65,7 +95,7 @@ export async function putSidecar(request: ContentRequest, { of: named, algorithm
   if (actual === undefined) {
     throw new AppError('not_found', `Target file to set checksum on doesn't exist: ${repo.key}:${clip(of, 300)}`);
   }
-  if (actual !== received && settings['checksumPolicyType'] !== 'server-generated-checksums') {
+  if (actual !== received && isCompared) {
     const shown = repo.allows('read', of) ? actual : 'another';
     throw new AppError(
       'conflict',

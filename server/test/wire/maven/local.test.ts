@@ -11,7 +11,7 @@ const SETTINGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   plain: { snapshotVersionBehavior: 'non-unique' },
   unique: { snapshotVersionBehavior: 'unique' },
   deployer: { snapshotVersionBehavior: 'deployer' },
-  trusting: { suppressPomConsistencyChecks: true, checksumPolicyType: 'server-generated-checksums' },
+  trusting: { suppressPomConsistencyChecks: true },
 };
 
 for (const storage of STORAGES) {
@@ -163,24 +163,6 @@ for (const storage of STORAGES) {
         /The POM was not read: it is not well-formed/,
       );
       assert.deepEqual(elements(await get('trusting/org/odd/maven-metadata.xml'), 'release'), ['1.0']);
-    });
-
-    test('checksum files are verified by the policy of the repository', async () => {
-      await put('libs/org/sum/1/sum-1.jar', 'sum');
-      for (const algorithm of ['sha512', 'sha256', 'sha1', 'md5']) {
-        const path = `libs/org/sum/1/sum-1.jar.${algorithm}`;
-        // What clients may still put is not there before, unless nobody would compare it with what is.
-        const isMade = algorithm.length > 4;
-        assert.equal((await send('HEAD', `/artifactory/${path}`)).status, isMade ? 200 : 404);
-        const wrong = await put(path, hash(algorithm, 'other'), 409);
-        assert.match(wrong.text, /Checksum error/);
-        await put(path, `${hash(algorithm, 'sum').toUpperCase()}  sum-1.jar\n`);
-        assert.equal(await get(path), hash(algorithm, 'sum'));
-        await put(`libs/org/sum/1/sum-2.jar.${algorithm}`, hash(algorithm, 'sum'), 404);
-      }
-      await put('trusting/org/sum/1/sum-1.jar', 'sum');
-      await put('trusting/org/sum/1/sum-1.jar.sha1', hash('sha1', 'other'));
-      assert.equal(await get('trusting/org/sum/1/sum-1.jar.sha1'), hash('sha1', 'sum'));
     });
 
     describe('the behaviour of snapshots', () => {
