@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { OpaqueDoc } from './document.ts';
 import type { Digest, RepoKey, RepoPath, Sha256 } from './ids.ts';
-import type { Landed, PropertyValue, Tree, Wanted } from './repository.ts';
+import type { Content, Landed, PropertyValue, Tree, Wanted } from './repository.ts';
 import type { Ask } from './upstream.ts';
 
 /** A remote repository as formats may know it: without its secrets. */
@@ -43,6 +43,11 @@ export interface Fetch {
   admit?(arrived: Arrived): Promise<Admission>;
   /** The document of the upstream that says where the thing is: read before it is asked for. */
   readonly listed?: Listed;
+  /**
+   * Throws `invalid` for what came whole but is not what it should be: then it is not kept. Nothing of it is given on
+   * before; asked only of what is to be kept.
+   */
+  inspect?(content: Content): Promise<void>;
 }
 
 /** Where a document lists a thing. */

@@ -142,8 +142,12 @@ const HOLDING: readonly SettingField[] = [
   flag('handleSnapshots', 'LRF', true, { effect: 'false refuses snapshots, as the layout tells them' }),
   count('maxUniqueSnapshots', 'LRF', 0, { effect: 'older unique snapshots are removed after a deploy; 0 keeps all' }),
   count('maxUniqueTags', 'LF', 0, { effect: 'the tags pushed longest ago are removed after a push; 0 keeps all' }),
-  choice('snapshotVersionBehavior', 'LF', 'unique', ['non-unique', 'deployer']),
-  flag('suppressPomConsistencyChecks', 'LRF', among(['maven'], false, true)),
+  choice('snapshotVersionBehavior', 'LF', 'unique', ['non-unique', 'deployer'], {
+    effect: 'which names snapshots of Maven get',
+  }),
+  flag('suppressPomConsistencyChecks', 'LRF', among(['maven'], false, true), {
+    effect: 'false refuses POMs whose coordinates are not those of their path',
+  }),
   choice('dockerApiVersion', 'LRVF', 'V2', ['V1'], {
     effect: 'images are served by `V2`, which is kept for them in any case',
   }),
@@ -202,7 +206,7 @@ const TRANSPORT: readonly SettingField[] = [
   choice('remoteRepoChecksumPolicyType', 'R', 'generate-if-absent', ['fail', 'ignore-and-generate', 'pass-thru'], {
     effect: 'what is done where the upstream tells no checksums, or wrong ones',
   }),
-  flag('rejectInvalidJars', 'R'),
+  flag('rejectInvalidJars', 'R', false, { effect: 'jars that cannot be opened are refused' }),
   flag('shareConfiguration', 'R+'),
   flag('synchronizeProperties', 'R+', false, { effect: 'as `contentSynchronisation` with `properties`' }),
   flag('blockMismatchingMimeTypes', 'R+', true, { effect: 'an HTML page in the place of a file is refused' }),

@@ -11,6 +11,24 @@ export async function zipOf(files: Files): Promise<Buffer> {
   return gather(zip.outputStream as unknown as AsyncIterable<Buffer>);
 }
 
+/** A zip that lists its one empty file very often, each time by another name. */
+export async function zipListing(count: number): Promise<Buffer> {
+  const name = (index: number) => `${String(index).padStart(8, '0')}.class`;
+  const zip = await zipOf({ [name(0)]: '' });
+  const start = zip.indexOf(Buffer.from([0x50, 0x4b, 0x01, 0x02]));
+  const end = zip.indexOf(Buffer.from([0x50, 0x4b, 0x05, 0x06]));
+  const records = Array.from({ length: count }, (_, index) => {
+    const record = Buffer.from(zip.subarray(start, end));
+    record.write(name(index), record.indexOf(name(0)));
+    return record;
+  });
+  const closing = Buffer.from(zip.subarray(end));
+  closing.writeUInt16LE(count, 8);
+  closing.writeUInt16LE(count, 10);
+  closing.writeUInt32LE((end - start) * count, 12);
+  return Buffer.concat([zip.subarray(0, start), ...records, closing]);
+}
+
 /** A zip with a link in it. */
 export async function zipWithLink(name: string, target: string): Promise<Buffer> {
   const zip = new ZipFile();

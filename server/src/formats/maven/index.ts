@@ -5,6 +5,7 @@ import { type RepoPath, splitPath } from '../../core/ids.ts';
 import type { RemoteRules } from '../../core/remote.ts';
 import { mavenView } from './describe.ts';
 import { ingest } from './ingest.ts';
+import { inspectionOf } from './inspection.ts';
 import { metadataKind } from './metadata.ts';
 import { folderOf, isSnapshot, METADATA_FILE, parseMavenPath, releaseOf, rowOf, timeOf } from './paths.ts';
 import { adaptPom } from './pom-cleanup.ts';
@@ -16,8 +17,10 @@ import { newestSnapshot, settle } from './snapshots.ts';
 /** Names other repository managers keep control data under; nothing of a user's may lie there. */
 const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
 const SIDECAR = /^(.+)\.(sha512|sha256|sha1|md5)$/;
-/** What upstreams make anew, beside metadata: indexes, catalogues and lists of prefixes. */
-const REMADE = /^(\.index|\.meta)\/|(^|\/)archetype-catalog\.xml$/;
+/** What upstreams make anew, beside metadata: indexes and catalogues. */
+const REMADE = /^\.index\/|(^|\/)archetype-catalog\.xml$/;
+/** What an upstream says of itself alone, such as which groups it has: of a virtual repository over it that is not true. */
+const OF_ITSELF = /^\.meta\//;
 
 export function defineMaven(): Format {
   return {
@@ -69,7 +72,7 @@ function isMutable(path: RepoPath): boolean {
 
 const REMOTE: RemoteRules = {
   fetch(wanted, { settings }) {
-    if (!('path' in wanted) || wanted.path === '') return undefined;
+    if (!('path' in wanted) || wanted.path === '' || OF_ITSELF.test(wanted.path)) return undefined;
     const { path } = wanted;
     const kind = classify(path);
     // Checksums are those of the file itself, and metadata is asked for as such.
@@ -78,6 +81,14 @@ const REMOTE: RemoteRules = {
     // An upstream that is kept for the one is not asked for the other.
     if (at && settings[isSnapshot(at.version) ? 'handleSnapshots' : 'handleReleases'] === false) return undefined;
     const name = releaseOf(path)?.package;
-    return { key: path, path, ask: { path }, mutable: kind.mutable, ...(name !== undefined && { package: name }) };
+    const inspect = inspectionOf(path, settings);
+    return {
+      key: path,
+      path,
+      ask: { path },
+      mutable: kind.mutable,
+      ...(name !== undefined && { package: name }),
+      ...(inspect && { inspect }),
+    };
   },
 };

@@ -1,12 +1,12 @@
 /** Reads what is put: POMs and plugins by their bytes, everything else by its path. */
-import { readAll } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Incoming, Ingested } from '../../core/format.ts';
 import { clip } from '../../core/ids.ts';
+import { ArchiveProblem } from '../../lib/archives/budget.ts';
 import { XmlProblem } from '../../lib/xml-reader.ts';
 import { type Coordinates, isPom, parseMavenPath, rowOf } from './paths.ts';
 import { readPluginDescriptor } from './plugins.ts';
-import { factsOf, POM_LIMITS, readPom, requireConsistent } from './pom.ts';
+import { factsOf, readPomOf, requireConsistent } from './pom.ts';
 import type { RowMetadata } from './rows.ts';
 
 /** What the file adds to the indexes. Throws `conflict` for a POM that is broken or lies where it does not belong. */
@@ -21,8 +21,14 @@ export async function ingest(file: Incoming): Promise<Ingested> {
     const read = await readPomFile(file, at);
     return 'unindexed' in read ? { ...version({}), ...read } : version(read);
   }
-  const plugin = mayBePlugin(at) ? await readPluginDescriptor(file.content) : undefined;
-  return version(plugin ? { plugin: { ...plugin, own: true } } : {});
+  if (!mayBePlugin(at)) return version({});
+  try {
+    const plugin = await readPluginDescriptor(file.content);
+    return version(plugin ? { plugin: { ...plugin, own: true } } : {});
+  } catch (error) {
+    if (!(error instanceof ArchiveProblem) && !(error instanceof XmlProblem)) throw error;
+    return { ...version({}), unindexed: `The jar was not looked into for the prefix of a plugin: ${error.message}.` };
+  }
 }
 
 /** Opening every jar would cost those who deploy; what its name does not tell, the POM does. */
@@ -41,9 +47,7 @@ async function readPomFile(file: Incoming, at: Coordinates): Promise<RowMetadata
   const { path, content } = file;
   const isChecked = checksPoms(file);
   try {
-    if (content.size > POM_LIMITS.maxBytes) throw new XmlProblem(`it is larger than ${POM_LIMITS.maxBytes} bytes`);
-    const bytes = content.inline ?? (await readAll(await content.open(), { limit: POM_LIMITS.maxBytes, what: 'POM' }));
-    const pom = await readPom(bytes);
+    const pom = await readPomOf(content);
     if (isChecked) requireConsistent(pom, path, at);
     const facts = factsOf(pom);
     if (facts.packaging !== 'maven-plugin') return { pom: facts };

@@ -2,7 +2,7 @@
 import type { Content } from '../../core/repository.ts';
 import { readArchive } from '../../lib/archives/archive.ts';
 import { ArchiveProblem } from '../../lib/archives/budget.ts';
-import { readXml, textOf, type XmlLimits, XmlProblem } from '../../lib/xml-reader.ts';
+import { readXml, textOf, type XmlLimits } from '../../lib/xml-reader.ts';
 
 export interface PluginFacts {
   readonly prefix: string;
@@ -26,19 +26,18 @@ export function prefixOf(artifact: string): string {
   );
 }
 
-/** What the jar of a plugin says of itself; undefined for any other jar, and for what is none. */
+/**
+ * What the jar of a plugin says of itself; undefined for any other jar. Throws an `ArchiveProblem` or an `XmlProblem`
+ * for what cannot be read.
+ */
 export async function readPluginDescriptor(content: Content): Promise<PluginFacts | undefined> {
-  try {
-    for await (const entry of readArchive('zip', content, ARCHIVE_LIMITS)) {
-      if (entry.name !== DESCRIPTOR || entry.type !== 'file') continue;
-      if (entry.size > LIMITS.maxBytes) return undefined;
-      const root = await readXml(Buffer.concat(await Array.fromAsync(await entry.open())), LIMITS);
-      const [prefix, name] = [textOf(root, 'goalPrefix'), textOf(root, 'name')];
-      if (prefix === undefined || !PREFIX.test(prefix)) return undefined;
-      return { prefix, ...(name !== undefined && { name: name.slice(0, 300) }) };
-    }
-  } catch (error) {
-    if (!(error instanceof ArchiveProblem) && !(error instanceof XmlProblem)) throw error;
+  for await (const entry of readArchive('zip', content, ARCHIVE_LIMITS)) {
+    if (entry.name !== DESCRIPTOR || entry.type !== 'file') continue;
+    if (entry.size > LIMITS.maxBytes) throw new ArchiveProblem(`${DESCRIPTOR} is larger than ${LIMITS.maxBytes} bytes`);
+    const root = await readXml(Buffer.concat(await Array.fromAsync(await entry.open())), LIMITS);
+    const [prefix, name] = [textOf(root, 'goalPrefix'), textOf(root, 'name')];
+    if (prefix === undefined || !PREFIX.test(prefix)) return undefined;
+    return { prefix, ...(name !== undefined && { name: name.slice(0, 300) }) };
   }
   return undefined;
 }

@@ -1,6 +1,8 @@
 /** What a POM says of its release, and whether it lies where it says it belongs. */
+import { readAll } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
 import { clip } from '../../core/ids.ts';
+import type { Content } from '../../core/repository.ts';
 import { childOf, readXml, textOf, type XmlLimits, type XmlNode, XmlProblem } from '../../lib/xml-reader.ts';
 import type { Coordinates } from './paths.ts';
 
@@ -27,6 +29,13 @@ export interface PomFacts {
   readonly dependencies?: readonly Dependency[];
   /** How users of a plugin call it, where the POM says so. */
   readonly goalPrefix?: string;
+}
+
+/** The top element of a POM that is kept; throws an `XmlProblem` for what is none. */
+export async function readPomOf(content: Content): Promise<XmlNode> {
+  const { maxBytes } = POM_LIMITS;
+  if (content.size > maxBytes) throw new XmlProblem(`it is larger than ${maxBytes} bytes`);
+  return readPom(content.inline ?? (await readAll(await content.open(), { limit: maxBytes, what: 'POM' })));
 }
 
 /** The top element of a POM; throws an `XmlProblem` for what is none. */

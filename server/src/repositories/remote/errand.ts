@@ -1,13 +1,11 @@
 /** One file asked of an upstream: what is sent, what the answers mean, and how its bytes are kept. */
 import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import { Spool } from '../../blobs/spool.ts';
 import { readAll, slicesOf } from '../../core/bodies.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Digest, RepoKey, Sha256 } from '../../core/ids.ts';
 import type { DocumentFetch, Fetch } from '../../core/remote.ts';
-import type { Asset, Wanted } from '../../core/repository.ts';
+import type { Asset, Landed, Wanted } from '../../core/repository.ts';
 import { type Ask, type Upstream, type UpstreamAnswer, UpstreamFailure } from '../../core/upstream.ts';
 import type { ExpectedRow } from '../../db/expected-files.ts';
 import type { RemoteItem } from '../../db/remote-items.ts';
@@ -15,12 +13,13 @@ import type { Access } from '../leaf.ts';
 import type { LocalDeps, LocalRepository } from '../local.ts';
 import { admit, expectedPaths, landedOf, linkExpected, READING } from './admission.ts';
 import type { Absence, Announcement } from './announcement.ts';
-import { checkKind, type Description, describe, judge, lengthOf, mediaTypeOf, timeOf, troubleOf } from './answers.ts';
+import { checkKind, type Description, describe, judge, mediaTypeOf, timeOf, troubleOf } from './answers.ts';
 import type { Errand, Told } from './flight.ts';
 import type { Freshness } from './freshness.ts';
 import type { RemoteSettings } from './settings.ts';
 import { transfer, wrong } from './transfer.ts';
 import { algorithmsFor, verify } from './verify.ts';
+import { readWhole } from './whole.ts';
 
 export interface ErrandDeps extends LocalDeps {
   readonly freshness: Freshness;
@@ -54,7 +53,6 @@ export interface FileErrandOptions {
 const REFUSED_MS = 60_000;
 /** Some servers refuse questions for headers alone and answer the whole one. */
 const UNANSWERED = new Set([400, 401, 403, 405, 501]);
-const unzip = promisify(gunzip);
 
 export type HeadersFound =
   | { readonly kind: 'arriving'; readonly description: Description }
@@ -290,6 +288,15 @@ export class FileErrand implements Errand {
     await this.#remember(answer, landed);
   }
 
+  async #inspected(landed: Landed, inspect: NonNullable<Fetch['inspect']>): Promise<void> {
+    try {
+      await this.#blaming(async () => inspect(await landed.content()));
+    } catch (error) {
+      await landed.discard();
+      throw error;
+    }
+  }
+
   /** What a format finds wrong with what came is the upstream's fault, not the caller's. */
   async #blaming<T>(work: () => Promise<T>): Promise<T> {
     try {
@@ -332,7 +339,11 @@ export class FileErrand implements Errand {
     const size = expected[0]?.size;
     const description = describe(repo, answer.headers, fetch);
     const spool = new Spool({ driver, memoryBytes: inlineBytes, keeps: settings.stores });
-    await told.arriving(withSize(description, size), spool);
+    const inspect = settings.stores ? fetch.inspect : undefined;
+    await using cleanup = new AsyncDisposableStack();
+    // Who waits for what may yet be refused is told why, instead of getting most of it.
+    if (inspect) cleanup.defer(() => spool.drop());
+    else await told.arriving(withSize(description, size), spool);
     const hashes = await transfer(answer, {
       repo,
       upstream,
@@ -353,9 +364,12 @@ export class FileErrand implements Errand {
           { err: spool.trouble, repository: repo, path: fetch.path },
           'a file was passed on and not kept',
         );
+      if (inspect)
+        throw new AppError('unavailable', 'The file cannot be kept now, so nothing of it is given. Try again later.');
       throw new AppError('unavailable', 'The file was passed on and not kept.', { abandoned: true });
     }
     const landed = await this.#deps.blobs.land(await spool.held(), hashes, {});
+    if (inspect) await this.#inspected(landed, inspect);
     if (held && held.sha256 === landed.sha256 && !fetch.admit) await landed.discard();
     else {
       const { mediaType, modifiedAt } = description;
@@ -393,23 +407,4 @@ function isSame(digest: Digest, held: Asset): boolean {
 /** A validator as it can be sent back. */
 function validator(text: string | undefined): string | undefined {
   return text !== undefined && text.length <= 500 && /^[\x20-\x7e]+$/.test(text) ? text : undefined;
-}
-
-/** All of a small answer, decoded where it came encoded; refuses what is longer, or breaks off. */
-export async function readWhole(repo: RepoKey, answer: UpstreamAnswer, maxBytes: number): Promise<Buffer> {
-  const told = lengthOf(repo, answer.headers);
-  const tooLong = () => wrong(repo, `has more than the ${maxBytes} bytes of it that are taken`);
-  try {
-    if (told !== undefined && told > maxBytes) throw tooLong();
-    const bytes = await readAll(answer.body, { limit: maxBytes, what: 'document' });
-    if (told !== undefined && told !== bytes.length) throw wrong(repo, `ended after ${bytes.length} of ${told} bytes`);
-    const encoding = String(answer.headers['content-encoding'] ?? '').toLowerCase();
-    if (encoding !== 'gzip' && encoding !== 'x-gzip') return bytes;
-    return await unzip(bytes, { maxOutputLength: maxBytes }).catch(() => {
-      throw wrong(repo, 'sent what cannot be decoded within the limit');
-    });
-  } catch (error) {
-    answer.body.destroy();
-    throw isAppError(error, 'too_large') ? tooLong() : error;
-  }
 }

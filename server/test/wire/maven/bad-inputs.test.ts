@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { elements, hash, makePom } from '../../formats/maven-samples.ts';
-import { tarOf, zipNamed, zipOf, zipWithLink } from '../../support/archives.ts';
+import { tarOf, zipListing, zipNamed, zipOf, zipWithLink } from '../../support/archives.ts';
 import { type Answer, STORAGES } from '../../support/test-app.ts';
 import { startWorld, type World } from '../../support/wire-world.ts';
 
@@ -31,6 +31,12 @@ for (const storage of STORAGES) {
       assert.match(answer.text, /Put a correct POM/);
       assert.equal((await get(POM)).status, 404, 'nothing is kept');
       return answer;
+    };
+    /** What is said of a file that is not read. */
+    const unindexed = async (path: string) => {
+      const { text } = await get(`/artifactory/api/storage/libs/${path}?properties`);
+      const { properties } = JSON.parse(text) as { properties?: Record<string, string[]> };
+      return properties?.['entrepot.unindexed']?.[0] ?? '';
     };
     const declared = (text: string) => makePom(AT).replace('<?xml version="1.0" encoding="UTF-8"?>', text);
 
@@ -147,6 +153,21 @@ for (const storage of STORAGES) {
         assert.deepEqual((await get(path(name))).bytes, bytes, name);
       }
       assert.deepEqual(elements((await get('/artifactory/libs/org/maven-metadata.xml')).text, 'prefix'), []);
+      for (const [name, said] of Object.entries({
+        bomb: /larger than/,
+        entity: /document type/,
+        none: /no zip file/,
+      })) {
+        assert.match(await unindexed(`org/${name}-plugin/1/${name}-plugin-1.jar`), said, name);
+      }
+    });
+
+    test('M16: a jar of very many entries is kept, and says that it was not read to its end', async () => {
+      const jar = await zipListing(60_000);
+      const path = 'org/many-plugin/1/many-plugin-1.jar';
+      assert.equal((await put(`/artifactory/libs/${path}`, jar)).status, 201);
+      assert.match(await unindexed(path), /The jar was not looked into.*more than 20000 entries/);
+      assert.deepEqual((await get(`/artifactory/libs/${path}`)).bytes, jar);
     });
 
     test('M17, M18: tokens and parameters that mean nothing find nothing', async () => {
