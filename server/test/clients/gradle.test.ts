@@ -70,7 +70,7 @@ task take(type: Copy) { from configurations.wanted; into 'out'; rename { 'it.jar
 apply plugin: 'ivy-publish'
 group = '${group}'
 version = '${version}'
-task pack(type: Zip) { archiveName = 'mod.jar'; from 'settings.gradle' }
+task pack(type: Zip) { archiveName = 'mod.jar'; destinationDir = buildDir; from 'settings.gradle' }
 publishing {
   publications { ivy(IvyPublication) { artifact(pack) { extension 'jar'; type 'jar' } } }
   repositories { ${repository('ivy', 'all')} }
