@@ -140,7 +140,7 @@ export async function mavenReads(): Promise<readonly MavenRead[]> {
     `${FOLDER}/app/9/app-9.jar`,
     'archetype-catalog.xml',
   ]) {
-    reads.push({ path, what: `${path} is nothing`, check: ({ status }) => assert.equal(status, 404) });
+    reads.push({ path, what: `${path} is not there`, check: ({ status }) => assert.equal(status, 404) });
   }
   return reads;
 }
