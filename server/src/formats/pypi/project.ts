@@ -1,6 +1,10 @@
 /** A project as an index lists it, and the list of all projects, neutral of how either is rendered. */
+
+import type { RepositoryMarks } from '../../core/document.ts';
 import type { RepoPath } from '../../core/ids.ts';
-import { sortVersions } from './versions.ts';
+import { sortInTurns } from '../../lib/sort-in-turns.ts';
+import { Spell } from '../../lib/spell.ts';
+import { compareRanks, rankOf, sortVersions, type VersionRank } from './versions.ts';
 
 export interface ProjectFile {
   readonly filename: string;
@@ -35,6 +39,8 @@ export interface Project {
 /** Names of projects, normalised, in order. */
 export interface ProjectList {
   readonly names: readonly string[];
+  /** What a local repository's was built from. */
+  readonly marks?: RepositoryMarks;
 }
 
 export const PROJECT = 'project';
@@ -46,31 +52,88 @@ export const FOLDER = '.pypi';
 /** Undefined for a project without files. */
 export function projectOf(name: string, files: readonly ProjectFile[]): Project | undefined {
   if (files.length === 0) return undefined;
-  const versions = versionsOf(files);
-  const ranks = new Map(versions.map((version, rank) => [version, rank]));
-  const rankOf = ({ version }: ProjectFile) => ranks.get(version ?? '') ?? -1;
-  const sorted = files.toSorted((a, b) => rankOf(a) - rankOf(b) || (a.filename < b.filename ? -1 : 1));
-  return { name, files: sorted, versions };
+  const sorted = files.toSorted(byVersion);
+  return { name, files: sorted, versions: versionsOf(sorted) };
+}
+
+/** The same, letting others in where it takes its time. */
+export async function projectInTurns(name: string, files: readonly ProjectFile[]): Promise<Project | undefined> {
+  if (files.length === 0) return undefined;
+  const spell = new Spell();
+  for (const file of files) {
+    orderOf(file);
+    if (spell.isOver) await spell.rest();
+  }
+  const sorted = await sortInTurns(files, byVersion);
+  return { name, files: sorted, versions: versionsOf(sorted) };
+}
+
+const NONE: VersionRank = { text: '', parsed: undefined };
+const orders = new WeakMap<ProjectFile, VersionRank>();
+
+/** What the file is sorted by; read once, since large projects are sorted with each new file. */
+function orderOf(file: ProjectFile): VersionRank {
+  let order = orders.get(file);
+  if (!order) {
+    order = file.version === undefined ? NONE : rankOf(file.version);
+    orders.set(file, order);
+  }
+  return order;
+}
+
+function byVersion(a: ProjectFile, b: ProjectFile): number {
+  return compareRanks(orderOf(a), orderOf(b)) || (a.filename < b.filename ? -1 : 1);
 }
 
 /** The union by the names of the files; of equal ones the first stays. */
-export function mergeProjects(projects: readonly Project[]): Project {
+export async function mergeProjects(projects: readonly Project[]): Promise<Project> {
   const [first] = projects;
   const files = new Map<string, ProjectFile>();
+  const spell = new Spell();
   for (const project of projects) {
-    for (const file of project.files) if (!files.has(file.filename)) files.set(file.filename, file);
+    for (const file of project.files) {
+      if (!files.has(file.filename)) files.set(file.filename, file);
+      if (spell.isOver) await spell.rest();
+    }
   }
-  const merged = projectOf(first?.name ?? '', [...files.values()]);
-  const versions = sortVersions(projects.flatMap((project) => project.versions));
+  const merged = await projectInTurns(first?.name ?? '', [...files.values()]);
+  const known = new Set(merged?.versions);
+  const others = new Set(projects.flatMap(({ versions }) => versions.filter((version) => !known.has(version))));
   return {
     name: first?.name ?? '',
     files: merged?.files ?? [],
-    versions,
+    // Versions without files are few, and an upstream's.
+    versions: others.size === 0 ? (merged?.versions ?? []) : sortVersions([...known, ...others]),
     ...(first?.status && { status: first.status }),
   };
 }
 
-/** Those of the files, the oldest first. */
+/** Of files in the order of their versions. */
 export function versionsOf(files: readonly ProjectFile[]): readonly string[] {
-  return sortVersions(files.flatMap(({ version }) => version ?? []));
+  return [...new Set(files.flatMap(({ version }) => version ?? []))];
+}
+
+interface MergedNames {
+  readonly others: readonly string[];
+  readonly names: readonly string[];
+}
+
+const merged = new WeakMap<readonly string[], MergedNames>();
+
+/** The union of names that are each in order. The same two lists make the same list again. */
+export async function mergeNames(some: readonly string[], others: readonly string[]): Promise<readonly string[]> {
+  const kept = merged.get(some);
+  if (kept?.others === others) return kept.names;
+  const spell = new Spell();
+  const names: string[] = [];
+  for (let [i, j] = [0, 0]; i < some.length || j < others.length; ) {
+    const [one, other] = [some[i], others[j]];
+    const takesOne = other === undefined || (one !== undefined && one <= other);
+    if (one === other || takesOne) i += 1;
+    if (one === other || !takesOne) j += 1;
+    names.push((takesOne ? one : other) as string);
+    if (names.length % 1024 === 0 && spell.isOver) await spell.rest();
+  }
+  merged.set(some, { others, names });
+  return names;
 }

@@ -88,7 +88,7 @@ test('what is rendered reads the same again', async () => {
   const addresses = { files: '../../packages', absolute: 'https://here.example/api/pypi/r' };
   const here = new URL('https://here.example/api/pypi/r/simple/foo/');
   for (const type of [JSON_TYPE, TEXT_HTML]) {
-    const again = parseProject((await Rendered.of(renderProject(project, type, addresses))).bytes, 'foo', here);
+    const again = parseProject((await Rendered.of(await renderProject(project, type, addresses))).bytes, 'foo', here);
     for (const [i, file] of again.files.entries()) {
       const { link, attestationLink, path, size, uploadedAt, ...rest } = file;
       const { link: _, attestationLink: __, path: before, size: ___, uploadedAt: ____, ...wanted } = project.files[i]!;
@@ -226,7 +226,7 @@ test('of several indexes the first to name a file has it', async () => {
     ['https://a.example/p/foo-1.0.tar.gz', 'https://b.example/p/foo-2.0.tar.gz'],
   );
   assert.deepEqual(merged.versions, ['0.1', '1.0', '2.0']);
-  assert.deepEqual(rootKind.merge([{ names: ['b'] }, { names: ['a', 'b'] }]), { names: ['a', 'b'] });
+  assert.deepEqual(await rootKind.merge([{ names: ['b'] }, { names: ['a', 'b'] }]), { names: ['a', 'b'] });
 });
 
 test('what may not be seen is left out', async () => {

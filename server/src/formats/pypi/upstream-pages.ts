@@ -29,6 +29,7 @@ interface Page {
 }
 
 const MAX_FILES = 200_000;
+const MAX_PROJECTS = 5_000_000;
 const HASH = /^(md5|sha1|sha224|sha256|sha384|sha512|blake2b_256)$/;
 const HEX = /^[0-9a-f]{32,128}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -61,7 +62,7 @@ export function parseProjectList(bytes: Buffer): ProjectList {
     if (name !== undefined) names.add(name);
   };
   if (isJson(bytes)) for (const project of listAt(objectOf(bytes), 'projects')) add(valueAt(project, 'name'));
-  else for (const { text } of readAnchors(bytes.toString('utf8')).anchors) add(text);
+  else for (const { text } of readAnchors(bytes.toString('utf8'), MAX_PROJECTS).anchors) add(text);
   return { names: [...names].sort() };
 }
 
@@ -184,7 +185,7 @@ function metadataOf(value: unknown): Listed['metadata'] {
 }
 
 function readHtml(bytes: Buffer, page: URL): Page {
-  const { anchors, metas, base } = readAnchors(bytes.toString('utf8'));
+  const { anchors, metas, base } = readAnchors(bytes.toString('utf8'), MAX_FILES);
   const files = anchors.flatMap(({ attributes }) => listedAt(attributes, page) ?? []);
   const status = statusOf(metas.get('pypi:project-status'), metas.get('pypi:project-status-reason'));
   return { files, versions: [], status, base: (base === undefined ? undefined : URL.parse(base, page)) ?? page };
@@ -222,7 +223,10 @@ interface Anchor {
   text: string;
 }
 
-function readAnchors(html: string): {
+function readAnchors(
+  html: string,
+  most: number,
+): {
   readonly anchors: readonly Anchor[];
   readonly metas: ReadonlyMap<string, string>;
   readonly base: string | undefined;
@@ -239,7 +243,7 @@ function readAnchors(html: string): {
       if (name === 'meta' && attributes['name'] !== undefined)
         metas.set(attributes['name'], attributes['content'] ?? '');
       if (name !== 'a') return;
-      if (anchors.length >= MAX_FILES) throw new AppError('invalid', `The index has more than ${MAX_FILES} links.`);
+      if (anchors.length >= most) throw new AppError('invalid', `The index has more than ${most} links.`);
       open = { attributes, text: '' };
       anchors.push(open);
     },

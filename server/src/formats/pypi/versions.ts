@@ -68,13 +68,27 @@ export function isSameVersion(one: string, other: string): boolean {
 
 /** Each of them once, the oldest first; texts that are no versions come before all that are. */
 export function sortVersions(texts: readonly string[]): string[] {
-  const known = [...new Set(texts)].map((text) => ({ text, parsed: parseVersion(text) }));
-  known.sort((a, b) => {
-    if (a.parsed && b.parsed) return compareParsed(a.parsed, b.parsed) || compare(a.text, b.text);
-    if (a.parsed || b.parsed) return a.parsed ? 1 : -1;
-    return compare(a.text, b.text);
-  });
-  return known.map(({ text }) => text);
+  return [...new Set(texts)]
+    .map(rankOf)
+    .sort(compareRanks)
+    .map(({ text }) => text);
+}
+
+/** A version with what it is compared by. */
+export interface VersionRank {
+  readonly text: string;
+  readonly parsed: ParsedVersion | undefined;
+}
+
+export function rankOf(text: string): VersionRank {
+  return { text, parsed: parseVersion(text) };
+}
+
+/** By age; different texts never compare as equal. */
+export function compareRanks(a: VersionRank, b: VersionRank): number {
+  if (a.parsed && b.parsed) return compareParsed(a.parsed, b.parsed) || compare(a.text, b.text);
+  if (a.parsed || b.parsed) return a.parsed ? 1 : -1;
+  return compare(a.text, b.text);
 }
 
 export function isPrerelease({ pre, dev }: ParsedVersion): boolean {
