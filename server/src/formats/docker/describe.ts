@@ -208,7 +208,6 @@ function imageFacts(run: Json, document: Json, version: string | undefined): Fac
   ]);
 }
 
-
 function dateOf(value: unknown): string | undefined {
   const time = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   return Number.isNaN(time) ? undefined : new Date(time).toISOString();
@@ -228,4 +227,3 @@ function jsonOf(bytes: Buffer): Json {
   const parsed = parseJson(bytes, { maxDepth: MAX_DEPTH });
   return 'problem' in parsed ? {} : recordOf(parsed.value);
 }
-

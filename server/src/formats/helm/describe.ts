@@ -1,5 +1,14 @@
 /** What people are shown of charts: their Chart.yaml is in the row, their readme in the archive. */
-import { MAX_DEPENDENCIES, recordOf, shownFacts, shownPeople, shownReadme, shownText, shownTexts, webUrl } from '../../core/described.ts';
+import {
+  MAX_DEPENDENCIES,
+  recordOf,
+  shownFacts,
+  shownPeople,
+  shownReadme,
+  shownText,
+  shownTexts,
+  webUrl,
+} from '../../core/described.ts';
 import {
   type Dependency,
   type Description,
@@ -71,7 +80,6 @@ function dependenciesOf(value: unknown): Dependency[] {
   });
 }
 
-
 async function readmeOf({ rows, repo }: ShownRelease): Promise<Readme | undefined> {
   const [row] = rows;
   const asset = row && (await repo.get(row.path));
@@ -81,4 +89,3 @@ async function readmeOf({ rows, repo }: ShownRelease): Promise<Readme | undefine
 }
 
 const README = /^(?:\.\/)*[^/]+\/readme\.(?:md|markdown|txt)$/i;
-

@@ -1,6 +1,15 @@
 /** What people are shown of npm packages: all of it is in the rows. */
 import semver from 'semver';
-import { MAX_DEPENDENCIES, recordOf, shownFacts, shownPeople, shownReadme, shownText, shownTexts, webUrl } from '../../core/described.ts';
+import {
+  MAX_DEPENDENCIES,
+  recordOf,
+  shownFacts,
+  shownPeople,
+  shownReadme,
+  shownText,
+  shownTexts,
+  webUrl,
+} from '../../core/described.ts';
 import {
   type Dependency,
   type Description,

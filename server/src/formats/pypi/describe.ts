@@ -160,4 +160,3 @@ function statusOf(metadata: CoreMetadata): string | undefined {
     .find((line) => line.startsWith('Development Status :: '))
     ?.replace(/^.*:: (?:\d - )?/, '');
 }
-
