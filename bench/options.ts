@@ -15,6 +15,7 @@ export const measureNames = [
   'npm-install',
   'npm-packuments',
   'chart-index',
+  'pypi-simple',
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 

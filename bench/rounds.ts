@@ -5,7 +5,7 @@ import type { Job, JobResult } from './load/protocol.ts';
 import type { MeasureName } from './options.ts';
 import { readCpuSeconds, readMachineCpuSeconds } from './proc.ts';
 import type { Row, Verdict } from './report.ts';
-import { median, spreadOf } from './stats.ts';
+import { median, percentile, spreadOf } from './stats.ts';
 import type { Target } from './targets/target.ts';
 
 /** What one round of one server gave. */
@@ -121,6 +121,15 @@ export function buildRow(samples: Samples, options: RowOptions): Row {
     rounds: { subject, baseline },
     errors,
   };
+}
+
+/** The line with what the slowest hundredth of the requests took on both sides, after a text of its own. */
+export function noteP99(row: Row, samples: Samples, text: string): Row {
+  const p99 = [samples.subject, samples.baseline].map((side) => {
+    const latencies = side.flatMap(({ result }) => result.latenciesMs);
+    return `${percentile(latencies, 99).toFixed(1)} ms`;
+  });
+  return { ...row, note: [text, `p99 ${p99.join(' beside ')}`, row.note].filter(Boolean).join('; ') };
 }
 
 /** Says so when something else than the measured took part of the machine. */

@@ -15,6 +15,7 @@ import { measureNpmPackuments } from './measures/npm-packuments.ts';
 import { measurePull } from './measures/pull.ts';
 import { measurePullThrough } from './measures/pullthrough.ts';
 import { measurePush } from './measures/push.ts';
+import { measurePypiSimple } from './measures/pypi-simple.ts';
 import { measureRemote } from './measures/remote.ts';
 import { measureSearch } from './measures/search.ts';
 import { measureVirtual } from './measures/virtual.ts';
@@ -42,6 +43,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   'npm-install': measureNpmInstall,
   'npm-packuments': measureNpmPackuments,
   'chart-index': measureChartIndex,
+  'pypi-simple': measurePypiSimple,
 };
 
 await main(parseOptions(process.env));

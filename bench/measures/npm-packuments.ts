@@ -2,8 +2,7 @@ import type { Context } from '../context.ts';
 import type { Job } from '../load/protocol.ts';
 import { install, type NpmWorld, readLock, type Way, withNpmWorld } from '../npm/world.ts';
 import { readMemory } from '../proc.ts';
-import { alternate, buildRow, measureJob, renderClients, type Samples } from '../rounds.ts';
-import { percentile } from '../stats.ts';
+import { alternate, buildRow, measureJob, noteP99, renderClients, type Samples } from '../rounds.ts';
 import type { Target } from '../targets/target.ts';
 import { warmUpMs } from './manifest.ts';
 
@@ -11,6 +10,7 @@ const measure = 'npm-packuments';
 const requestBar = 5;
 const memoryBar = 0.5;
 const noLimit = 10_000_000;
+const fillLimitMs = 300_000;
 /** npm keeps no more connections than the latter. */
 const clientCounts = [1, 15];
 /** As npm sends them. */
@@ -28,6 +28,12 @@ export async function measureNpmPackuments(outer: Context): Promise<void> {
       const wayOf = (target: Target) => (target === ctx.subject ? way : world.verdaccio);
       const jobFor = (target: Target, clients: number) => jobOf(ctx, wayOf(target), names, clients);
       for (const target of [ctx.subject, ctx.baseline]) {
+        // Each document once, however long that takes, and then on until the code is warm.
+        await measureJob(ctx, target, {
+          ...jobFor(target, 1),
+          durationMs: fillLimitMs,
+          operationsPerClient: names.length,
+        });
         await measureJob(ctx, target, { ...jobFor(target, 4), durationMs: warmUpMs });
       }
       for (const clients of clientCounts) {
@@ -85,14 +91,7 @@ function addRow(ctx: Context, samples: Samples, names: { readonly label: string;
     cpuPer: 'operation',
     atLeast: requestBar,
   });
-  const p99 = [samples.subject, samples.baseline].map((side) =>
-    percentile(
-      side.flatMap(({ result }) => result.latenciesMs),
-      99,
-    ).toFixed(1),
-  );
-  const note = `baseline: ${names.baseline}; p99 ${p99[0]} ms beside ${p99[1]} ms`;
-  ctx.report.add({ ...row, note: row.note === undefined ? note : `${note}; ${row.note}` });
+  ctx.report.add(noteP99(row, samples, `baseline: ${names.baseline}`));
 }
 
 function addMemory(ctx: Context, world: NpmWorld): void {

@@ -43,6 +43,7 @@ const devpi: PythonClient = {
     'repoze-lru==0.8',
     'requests==2.34.2',
     'ruamel.yaml==0.19.1',
+    'setuptools==80.9.0',
     'strictyaml==1.7.3',
     'translationstring==1.4',
     'typing_extensions==4.16.0',
