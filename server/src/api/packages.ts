@@ -86,7 +86,6 @@ function textOf({ query }: ApiRequest, name: string): string | undefined {
   if (text.length > MAX_TEXT) {
     throw new AppError('invalid', `The parameter "${name}" cannot be longer than ${MAX_TEXT} characters.`);
   }
-  if (text.includes('\u0000')) throw new AppError('invalid', `The parameter "${name}" holds a zero byte.`);
   return text === '' ? undefined : text;
 }
 

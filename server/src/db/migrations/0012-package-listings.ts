@@ -32,13 +32,13 @@ const REMOVED = `insert into package_revision (repo_id, name, revision) values (
   on conflict (repo_id, name) do update set revision = package_revision.revision + 1,
     files = package_revision.files - 1`;
 const CHANGED = `insert into package_revision (repo_id, name, revision, files, published_at)
-  values (new.repo_id, new.name, 1, 1, new.created_at)
+  values (new.repo_id, new.name, 1, 0, new.created_at)
   on conflict (repo_id, name) do update set revision = package_revision.revision + 1,
     published_at = ${later(true)}`;
 const CURRENT = 'select revision from package_revision where repo_id = new.repo_id and name = new.name';
 const NUMBER = `update package_version set revision = (${CURRENT}) where node_id = new.node_id`;
 
-/** An insert that becomes an update, since there is a row, is announced as an insert all the same. */
+/** An insert that becomes an update, since there is a row, is announced as an insert first, then as what it is. */
 const KNOWN = 'exists (select 1 from package_version where node_id = new.node_id)';
 
 const SQLITE = [

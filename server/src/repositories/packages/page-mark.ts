@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts';
 
 const PURPOSE = 'page mark';
 /** Longer than any that is given. */
-const MAX_LENGTH = 8000;
+const MAX_LENGTH = 4000;
 
 export class PageMarks {
   readonly #secrets: Pick<Secrets, 'seal' | 'open'>;
