@@ -36,7 +36,7 @@ export interface ClientSetup {
 }
 
 /** What of a repository its clients are told. */
-export type SetUpRepository = Pick<Repository, 'key' | 'packageType' | 'settings'>;
+export type SetUpRepository = Pick<Repository, 'key' | 'packageType'>;
 
 /** Whom it is made for. */
 export interface SetUpFor {

@@ -104,7 +104,7 @@ function renamed(text: string): string {
 
 function snippetsOf(type: string, reader: SetUpFor): Snippet[] {
   const format = FORMATS.find(({ packageTypes }) => packageTypes.includes(type));
-  const clients = format?.setup?.({ key: 'repo' as RepoKey, packageType: type, settings: {} }, reader) ?? [];
+  const clients = format?.setup?.({ key: 'repo' as RepoKey, packageType: type }, reader) ?? [];
   assert.equal(new Set(clients.map(({ id }) => id)).size, clients.length);
   const snippets = clients.flatMap(({ steps }) => PURPOSES.flatMap((purpose) => steps[purpose] ?? []));
   assert.ok(snippets.length > 0);
