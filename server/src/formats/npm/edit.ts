@@ -1,22 +1,13 @@
 /** Changes of what is said about versions that are there: deprecation, tags, owners, stars; and their removal. */
 import { readAll } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
-import { clip, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+import { clip } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Repository, Tree } from '../../core/repository.ts';
 import { parseJson } from '../../lib/json.ts';
 import { unknownPackage, unknownVersion } from './errors.ts';
-import {
-  attestationsPath,
-  isVersion,
-  otherSpelling,
-  parseName,
-  parseTag,
-  parseVersion,
-  readTarballPath,
-  tarballPath,
-} from './names.ts';
-import { type Packument, type Release, tagsOf } from './packument.ts';
+import { parseName, parseTag, parseVersion, tarballPath } from './names.ts';
+import { type Packument, tagsOf } from './packument.ts';
 import { type ReleaseRow, readRow, recordOf } from './release.ts';
 import { describe, refuseRemovalOfLatest, releaseTag, rowsOf, setTag } from './tags.ts';
 
@@ -190,45 +181,6 @@ export async function deleteTag(request: ProtocolRequest, { repo }: ProtocolCont
     await releaseTag(tree, name, tag);
   });
   return { status: 200, json: { ok: true, id: name } };
-}
-
-/** Removes one tarball, or the package where only its name is given. */
-export async function deleteRevision(request: ProtocolRequest, { repo }: ProtocolContext): Promise<Reply> {
-  const file = (request.params['file'] ?? '').replace(/^(@[^/%]+)%2F/i, '$1/');
-  if (/\/-\/|\.tgz$/.test(file)) return deleteTarball(repo, parseRepoPath(file));
-  const name = parseName(file);
-  const doc = await heldPackument(repo, name);
-  const rev = request.params['rev'] ?? '';
-  if (/^\d+-\d+$/.test(rev) && rev !== doc.rev) {
-    throw new AppError('conflict', `"${name}" was changed meanwhile, so it was not removed. Look at it and try again.`);
-  }
-  const releases = [...doc.releases.values()];
-  for (const { path } of releases) repo.require('delete', path);
-  for (let from = 0; from < releases.length; from += BATCH) {
-    await repo.change(name, async (tree) => {
-      for (const release of releases.slice(from, from + BATCH)) await removeRelease(tree, name, release);
-    });
-  }
-  return { status: 200, json: { ok: true, id: name } };
-}
-
-async function deleteTarball(repo: Repository, asked: RepoPath): Promise<Reply> {
-  const other = otherSpelling(asked);
-  const path = (await repo.get(asked)) || !other || !(await repo.get(other)) ? asked : other;
-  repo.require('delete', path);
-  const read = readTarballPath(path);
-  const removed = await repo.change(read?.name ?? path, async (tree) => {
-    if (read) await tree.delete(attestationsPath(read.name, read.version));
-    return tree.delete(path);
-  });
-  if (!removed) throw new AppError('not_found', `There is no tarball "${clip(asked)}" here.`);
-  return { status: 200, json: { ok: true } };
-}
-
-async function removeRelease(tree: Tree, name: string, { version, path, attested }: Release): Promise<void> {
-  if (attested !== undefined && isVersion(version)) await tree.delete(attestationsPath(name, version));
-  for (const row of await rowsOf(tree, name, version)) await tree.delete(row.path);
-  await tree.delete(path);
 }
 
 async function readJson(request: ProtocolRequest, limit: number, what: string): Promise<unknown> {

@@ -1,5 +1,6 @@
 /** Failures as npm's clients read them: they print the member `error` behind the status. */
 import { AppError } from '../../core/errors.ts';
+import type { RepoPath } from '../../core/ids.ts';
 import type { Failure, Reply } from '../../core/protocol.ts';
 
 export function renderFailure({ error, status }: Failure): Reply {
@@ -19,6 +20,14 @@ export function alreadyPublished(name: string, version: string): AppError {
   return new AppError(
     'forbidden',
     `You cannot publish over ${name}@${version}, which is published already. Raise the version and publish again.`,
+  );
+}
+
+/** A version that was removed stays taken: who had installed it must not get something else by its number. */
+export function removedBefore(name: string, version: string, note: RepoPath): AppError {
+  return new AppError(
+    'forbidden',
+    `You cannot publish ${name}@${version}: it was published before and removed. Raise the version and publish again; only removing "${note}" from the repository makes this one free.`,
   );
 }
 

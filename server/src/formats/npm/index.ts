@@ -7,7 +7,7 @@ import type { ProtocolContext, ProtocolRequest, Reply, Route } from '../../core/
 import { RenderedDocuments } from '../../core/rendered.ts';
 import { ACCOUNT_ROUTES } from './accounts.ts';
 import { npmView } from './describe.ts';
-import { deleteRevision, deleteTag, getTags, heldPackument, putRevision, putTag, putTags } from './edit.ts';
+import { deleteTag, getTags, heldPackument, putRevision, putTag, putTags } from './edit.ts';
 import { renderFailure } from './errors.ts';
 import { ingest } from './ingest.ts';
 import { filterPackument, mergePackuments } from './merge.ts';
@@ -22,6 +22,7 @@ import { renderPackument } from './render.ts';
 import { search } from './search.ts';
 import { auditBulk, auditQuick, getAttestations, getKeys } from './security.ts';
 import { setUpNpm } from './setup.ts';
+import { deleteRevision } from './unpublish.ts';
 import { KEYS, packumentFetch, parsePackument, REMOTE, SEARCH } from './upstream.ts';
 
 const MAX_RENDERED = 256 * 1024 * 1024;

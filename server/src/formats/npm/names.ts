@@ -74,6 +74,11 @@ export function attestationsPath(name: string, version: string): RepoPath {
   return parseRepoPath(`${name}/-/${name}-${version}.sigstore`);
 }
 
+/** Where it is noted that a version was removed, so that its number is not given to something else. */
+export function removalPath(name: string, version: string): RepoPath {
+  return parseRepoPath(`${name}/-/${name}-${version}.unpublished`);
+}
+
 /** Where the document of a package would lie if it were a file: rights to it are asked for this. */
 export function packumentPath(name: string): RepoPath {
   return parseRepoPath(`.npm/${name}/package.json`);

@@ -5,10 +5,18 @@ import { clip, joinPath, type RepoPath } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Deposit, Landed, Repository, Tree } from '../../core/repository.ts';
 import { editPackument } from './edit.ts';
-import { alreadyPublished } from './errors.ts';
+import { alreadyPublished, removedBefore } from './errors.ts';
 import { releaseProperties } from './ingest.ts';
 import { requireSameManifest } from './manifest-check.ts';
-import { attestationsPath, parseNewName, parseTag, parseVersion, tarballPath, withoutBuild } from './names.ts';
+import {
+  attestationsPath,
+  parseNewName,
+  parseTag,
+  parseVersion,
+  removalPath,
+  tarballPath,
+  withoutBuild,
+} from './names.ts';
 import { type PublishBody, readPublishBody, type TarballSink } from './publish-body.ts';
 import { type ReleaseRow, readRow, recordOf, releaseRow } from './release.ts';
 import { releaseTag, rowsOf } from './tags.ts';
@@ -227,6 +235,8 @@ async function refuseRepeated(
   { name, version, landed }: { readonly name: string; readonly version: string; readonly landed: Landed },
 ): Promise<void> {
   const path = tarballPath(name, version);
+  const note = removalPath(name, version);
+  if (await tree.get(note)) throw removedBefore(name, version, note);
   const bare = withoutBuild(version);
   if (bare !== version && (await tree.version(name, bare))) throw sibling(name, version, bare);
   for (const found of await rowsOf(tree, name, version)) {

@@ -113,14 +113,30 @@ for (const storage of STORAGES) {
       assert.equal(whole.status, 409);
     });
 
-    test('a whole package is removed, and can be published again', async () => {
+    test('a whole package is removed, and can be published again with other versions', async () => {
       await publishAll('gone', ['1.0.0', '1.1.0']);
       const { _rev } = await read('gone');
       assert.equal((await send(world.writer, 'DELETE', `gone/-rev/${_rev}`)).status, 403);
       assert.equal((await send(world.owner, 'DELETE', `gone/-rev/${_rev}`)).status, 200);
       assert.equal((await world.reader.request('GET', `${BASE}/gone`)).status, 404);
-      await publishAll('gone', ['1.0.0']);
-      assert.deepEqual(Object.keys((await read('gone')).versions), ['1.0.0']);
+      await publishAll('gone', ['1.2.0']);
+      assert.deepEqual(Object.keys((await read('gone')).versions), ['1.2.0']);
+    });
+
+    test('a version that was removed is not published again, unless somebody frees it', async () => {
+      await publishAll('reserved', ['1.0.0', '1.1.0']);
+      const path = 'reserved/-/reserved-1.1.0.tgz';
+      assert.equal((await send(world.owner, 'DELETE', `${path}/-rev/1`)).status, 200);
+      const again = publishDocument(await makePackage('reserved', '1.1.0', { manifest: { license: 'MIT' } }));
+      for (const caller of [world.writer, world.owner]) {
+        const answer = await publish(caller, BASE, again);
+        assert.equal(answer.status, 403, answer.text);
+        assert.match((answer.json() as { error: string }).error, /reserved@1\.1\.0: it was published before.*Raise/);
+      }
+      const note = '/artifactory/npm-local/reserved/-/reserved-1.1.0.unpublished';
+      assert.equal((await world.writer.request('DELETE', note)).status, 403);
+      assert.equal((await world.owner.request('DELETE', note)).status, 204);
+      assert.equal((await publish(world.writer, BASE, again)).status, 201);
     });
 
     test('a copy and what it was copied from are both found again by reindexing', async () => {
