@@ -6,6 +6,7 @@ import type { Layout } from '../../core/layouts.ts';
 import type { PlainReply } from '../../core/protocol.ts';
 import type { Asset, Content, Repository, UploadedBytes } from '../../core/repository.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import type { Turns } from '../../lib/turns.ts';
 import type { Turnstile } from '../../lib/turnstile.ts';
 import type { FolderArchives } from '../../repositories/folder-archive.ts';
 import type { WantedBytes } from '../../repositories/holders.ts';
@@ -31,6 +32,8 @@ export interface ContentRequest {
   readonly folderArchives: FolderArchives;
   /** Where those who look into archives wait for each other. */
   readonly looking: Turnstile;
+  /** Where those who have names made for their files wait for each other. */
+  readonly naming: Turns;
   /** Deletes what lies at the path, as the caller may. */
   deleteItem(path: RepoPath): Promise<void>;
   /** Copies or moves with the rights of the caller. */

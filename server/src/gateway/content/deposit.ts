@@ -1,7 +1,7 @@
 /** Naming bytes that are stored already. */
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Ingested } from '../../core/format.ts';
-import type { Properties, RepoPath } from '../../core/ids.ts';
+import { joinPath, type Properties, type RepoPath, splitPath } from '../../core/ids.ts';
 import type { Asset, Deposit, Landed, Tree, TreeNode, UploadedBytes } from '../../core/repository.ts';
 import type { ContentRequest } from './content-request.ts';
 import { explained } from './deploy-rules.ts';
@@ -25,7 +25,7 @@ export async function deposit(
   properties: Properties,
   declared: NonNullable<Deposit['declared']>,
 ): Promise<TreeNode> {
-  return withFreeNames(async () => {
+  return withFreeNames(request, async () => {
     const settled = await settle(request, request.plain.path);
     return depositAt(request, settled, { content, properties, declared });
   });
@@ -41,15 +41,29 @@ export async function settle(
   return (await format?.settle?.(path, { settings, children, stored: false, together })) ?? { path, made: false };
 }
 
-/** Does it again where somebody else was given a name that was made for it: another one is made then. */
-export async function withFreeNames<T>(put: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await put();
-    } catch (error) {
-      if (!isAppError(error) || error.detail['taken'] !== true || attempt === MAX_NAMES) throw error;
-    }
+/**
+ * Does it again where somebody else was given a name that was made for it: another one is made then. Those of one folder
+ * do so one after the other, or many at once would take names away from each other again and again.
+ */
+export async function withFreeNames<T>(
+  { repo, plain, naming }: Pick<ContentRequest, 'repo' | 'plain' | 'naming'>,
+  put: () => Promise<T>,
+): Promise<T> {
+  const isTaken = (error: unknown) => isAppError(error) && error.detail['taken'] === true;
+  try {
+    return await put();
+  } catch (error) {
+    if (!isTaken(error)) throw error;
   }
+  return naming.take(joinPath(repo.key, splitPath(plain.path).parent), async () => {
+    for (let attempt = 2; ; attempt++) {
+      try {
+        return await put();
+      } catch (error) {
+        if (!isTaken(error) || attempt === MAX_NAMES) throw error;
+      }
+    }
+  });
 }
 
 /** Refuses a name that was made for a file and that another one has by now. */

@@ -210,7 +210,7 @@ class Unpacking {
   }
 
   #deposit(files: readonly Unpacked[]): Promise<void> {
-    return withFreeNames(() => this.#depositSettled(files));
+    return withFreeNames(this.#request, () => this.#depositSettled(files));
   }
 
   async #depositSettled(files: readonly Unpacked[]): Promise<void> {

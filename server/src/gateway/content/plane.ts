@@ -11,6 +11,7 @@ import type { Reply } from '../../core/protocol.ts';
 import type { Repository } from '../../core/repository.ts';
 import type { Database } from '../../db/database.ts';
 import type { Call, Exchange } from '../../http/exchange.ts';
+import { Turns } from '../../lib/turns.ts';
 import { Turnstile } from '../../lib/turnstile.ts';
 import { type DeletionDeps, deleteItem } from '../../repositories/deletion.ts';
 import type { RepositoryDirectory } from '../../repositories/directory.ts';
@@ -64,6 +65,7 @@ const MAX_REASON = 400;
 export class ContentPlane {
   readonly #deps: ContentDeps;
   readonly #looking = new Turnstile(LOOKING);
+  readonly #naming = new Turns();
   constructor(deps: ContentDeps) {
     this.#deps = deps;
   }
@@ -74,7 +76,7 @@ export class ContentPlane {
     exchange.note.area = 'content';
     const style = Object.hasOwn(STYLES, first) && second !== '' ? STYLES[first] : undefined;
     const addressed: Addressed = style ? { key: second, depth: 3, style } : { key: first, depth: 2, style: 'page' };
-    return new ContentCall(this.#deps, exchange, addressed, this.#looking);
+    return new ContentCall(this.#deps, exchange, addressed, { looking: this.#looking, naming: this.#naming });
   }
 }
 
@@ -92,13 +94,18 @@ class ContentCall implements Call {
   readonly #deps: ContentDeps;
   readonly #exchange: Exchange;
   readonly #addressed: Addressed;
-  readonly #looking: Turnstile;
+  readonly #order: Pick<ContentRequest, 'looking' | 'naming'>;
 
-  constructor(deps: ContentDeps, exchange: Exchange, addressed: Addressed, looking: Turnstile) {
+  constructor(
+    deps: ContentDeps,
+    exchange: Exchange,
+    addressed: Addressed,
+    order: Pick<ContentRequest, 'looking' | 'naming'>,
+  ) {
     this.#deps = deps;
     this.#exchange = exchange;
     this.#addressed = addressed;
-    this.#looking = looking;
+    this.#order = order;
   }
 
   async run(): Promise<Reply> {
@@ -148,7 +155,7 @@ class ContentCall implements Call {
       style: this.#addressed.style,
       archives,
       folderArchives,
-      looking: this.#looking,
+      ...this.#order,
       async uploaded(token) {
         const id = uploadTokens.readResult(token);
         return id === undefined ? undefined : multiparts.uploaded(id, nameOf(principal));

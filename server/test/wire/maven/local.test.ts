@@ -198,12 +198,12 @@ for (const storage of STORAGES) {
         assert.deepEqual(new Set(elements(metadata, 'value').map((value) => value.slice(-1))), new Set(['1', '2']));
       });
 
-      test('unique: two that deploy the same name at once get two names', async () => {
+      test('unique: fifty that deploy the same name at once get fifty names', async () => {
         const path = 'unique/org/race/1-SNAPSHOT/race-1-SNAPSHOT.jar';
-        const bodies = Array.from({ length: 10 }, (_, index) => `body ${index}`);
+        const bodies = Array.from({ length: 50 }, (_, index) => `body ${index}`);
         await Promise.all(bodies.map((body) => put(path, body)));
         const { children } = JSON.parse(await get('api/storage/unique/org/race/1-SNAPSHOT')) as { children: object[] };
-        assert.equal(children.length, 10);
+        assert.equal(children.length, 50);
       });
 
       test('unique: files with a time keep it', async () => {
