@@ -3,14 +3,14 @@ import { joinPath, type RepoPath, splitPath } from '../../core/ids.ts';
 import { childOf, textOf, type XmlNode } from '../../lib/xml-reader.ts';
 import type { MavenMetadata, PluginEntry, SnapshotFile } from './metadata.ts';
 import { isSnapshot, METADATA_FILE, TIMED } from './paths.ts';
-import { byMavenVersion } from './version-order.ts';
+import { sortByMavenVersion } from './version-order.ts';
 
 const VERSION = /^[^\s/\\:"<>|?*\p{Cc}]{1,200}$/u;
 const NAME = /^[\w.-]{1,200}$/;
 const TIME = /^\d{14}$/;
 
 /** The document in a folder. */
-export function parseMetadata(root: XmlNode, folder: string): MavenMetadata {
+export async function parseMetadata(root: XmlNode, folder: string): Promise<MavenMetadata> {
   const versioning = childOf(root, 'versioning');
   const { parent, name: last } = splitPath(folder as RepoPath);
   const artifact = splitPath(parent).name;
@@ -18,20 +18,23 @@ export function parseMetadata(root: XmlNode, folder: string): MavenMetadata {
   const updated = timeIn(versioning, 'lastUpdated');
   return {
     folder,
-    versions: isOfSnapshot ? [] : versionsIn(versioning, folder as RepoPath, last),
+    versions: isOfSnapshot ? [] : await versionsIn(versioning, folder as RepoPath, last),
     files: isOfSnapshot ? filesIn(versioning, { folder: folder as RepoPath, artifact, version: last, updated }) : [],
     plugins: pluginsIn(root, folder as RepoPath),
     updated,
   };
 }
 
-function versionsIn(versioning: XmlNode | undefined, folder: RepoPath, artifact: string): MavenMetadata['versions'] {
+async function versionsIn(
+  versioning: XmlNode | undefined,
+  folder: RepoPath,
+  artifact: string,
+): Promise<MavenMetadata['versions']> {
   const names = (childOf(versioning, 'versions')?.children ?? [])
     .filter(({ name, text }) => name === 'version' && isVersion(text))
     .map(({ text }) => text);
-  return [...new Set(names)]
-    .sort(byMavenVersion)
-    .map((version) => ({ version, path: joinPath(folder, `${version}/${artifact}-${version}.pom`) }));
+  const sorted = await sortByMavenVersion([...new Set(names)], (version) => version);
+  return sorted.map((version) => ({ version, path: joinPath(folder, `${version}/${artifact}-${version}.pom`) }));
 }
 
 interface Snapshot {

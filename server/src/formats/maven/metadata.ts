@@ -12,7 +12,7 @@ import { parseMetadata } from './metadata-xml.ts';
 import { isPom, isSnapshot, METADATA_FILE, packageAt, parseMavenPath, timeOf } from './paths.ts';
 import { prefixOf } from './plugins.ts';
 import { followRows, type KnownRows, type RowMetadata } from './rows.ts';
-import { byMavenVersion } from './version-order.ts';
+import { sortByMavenVersion } from './version-order.ts';
 
 export interface MetadataVersion {
   readonly version: string;
@@ -91,7 +91,7 @@ export const metadataKind: DocumentKind<MavenMetadata> = {
       mediaType: 'application/xml',
     };
   },
-  parse(bytes, { name }) {
+  async parse(bytes, { name }) {
     return parseMetadata(readMetadata(bytes), name);
   },
   merge,
@@ -139,7 +139,7 @@ async function buildArtifact(
   if (versions.size === 0 && plugins.length === 0) return undefined;
   return {
     folder: name,
-    versions: sorted([...versions.values()].map(({ version, path }) => ({ version, path }))),
+    versions: await sorted([...versions.values()].map(({ version, path }) => ({ version, path }))),
     files: [],
     plugins: plugins.sort((one, other) => (one.prefix < other.prefix ? -1 : 1)),
     updated: updated === 0 ? '' : mavenTime(new Date(updated)),
@@ -250,11 +250,11 @@ async function* rowsOf(source: DocumentSource, packageName: string): AsyncGenera
   }
 }
 
-function sorted(versions: MetadataVersion[]): MetadataVersion[] {
-  return versions.sort((one, other) => byMavenVersion(one.version, other.version));
+function sorted(versions: readonly MetadataVersion[]): Promise<MetadataVersion[]> {
+  return sortByMavenVersion(versions, ({ version }) => version);
 }
 
-function merge(docs: readonly MavenMetadata[]): MavenMetadata {
+async function merge(docs: readonly MavenMetadata[]): Promise<MavenMetadata> {
   const versions = new Map<string, MetadataVersion>();
   const files = new Map<string, SnapshotFile>();
   const plugins = new Map<string, PluginEntry>();
@@ -267,7 +267,7 @@ function merge(docs: readonly MavenMetadata[]): MavenMetadata {
   }
   return {
     folder: docs[0]?.folder ?? '',
-    versions: sorted([...versions.values()]),
+    versions: await sorted([...versions.values()]),
     files: [...files.values()],
     plugins: [...plugins.values()],
     updated,

@@ -2,6 +2,7 @@
  * The order of versions as Maven documents it ("Version Order Specification"): which of two is newer, whatever they
  * look like.
  */
+import { sortInTurns } from '../../lib/sort-in-turns.ts';
 
 /** Qualifiers that come before a release, that mean it, and that follow it; unknown ones come behind, by letters. */
 const QUALIFIERS = ['alpha', 'beta', 'milestone', 'rc', 'snapshot', '', 'sp'];
@@ -19,7 +20,10 @@ interface Token {
 
 /** Below zero when the first version is older; zero when both mean the same. */
 export function compareMavenVersions(one: string, other: string): number {
-  const [first, second] = [tokensOf(one), tokensOf(other)];
+  return compareAll(tokensOf(one), tokensOf(other));
+}
+
+function compareAll(first: readonly Token[], second: readonly Token[]): number {
   for (let i = 0; i < Math.max(first.length, second.length); i++) {
     const [a, b] = [first[i], second[i]];
     const difference = compareTokens(a ?? nothingBeside(b), b ?? nothingBeside(a));
@@ -28,9 +32,18 @@ export function compareMavenVersions(one: string, other: string): number {
   return 0;
 }
 
-/** The same, where versions that mean the same still need an order. */
-export function byMavenVersion(one: string, other: string): number {
-  return compareMavenVersions(one, other) || (one < other ? -1 : one > other ? 1 : 0);
+/** The oldest first, and those that mean the same by their letters; others are let in meanwhile. */
+export async function sortByMavenVersion<T>(items: readonly T[], versionOf: (item: T) => string): Promise<T[]> {
+  const read = items.map((item) => {
+    const version = versionOf(item);
+    return { item, version, tokens: tokensOf(version) };
+  });
+  const sorted = await sortInTurns(
+    read,
+    (one, other) =>
+      compareAll(one.tokens, other.tokens) || (one.version < other.version ? -1 : one.version > other.version ? 1 : 0),
+  );
+  return sorted.map(({ item }) => item);
 }
 
 function tokensOf(version: string): Token[] {
