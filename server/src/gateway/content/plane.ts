@@ -61,6 +61,9 @@ const WRITING = new Set(['PUT', 'DELETE', 'MKCOL']);
 /** Looking into an archive is much work for one request: so many do it at once. */
 const LOOKING = 4;
 const MAX_REASON = 400;
+/** Maven 4 shows nothing of an answer but what it says of itself as RFC 9457 has it. */
+const READS_PROBLEMS = /^Apache-Maven\//;
+const PROBLEM = 'application/problem+json';
 
 export class ContentPlane {
   readonly #deps: ContentDeps;
@@ -80,7 +83,7 @@ export class ContentPlane {
   }
 }
 
-/** Maven and Gradle show nothing of an answer but its reason phrase. */
+/** Maven up to 3 and Gradle show nothing of an answer but its reason phrase. */
 function reasonOf(message: string): string {
   const text = message.replace(/[^\x20-\x7e]+/g, '?');
   return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}...` : text;
@@ -176,13 +179,13 @@ class ContentCall implements Call {
       ...(shown === 401 && { 'WWW-Authenticate': 'Basic realm="Artifactory Realm"' }),
     };
     if (error.code === 'range') return { status: shown, headers };
-    const reply = latinJson(
-      shown,
-      'application/json',
-      { errors: [{ status: shown, message: error.message }] },
-      headers,
-    );
-    return { ...reply, reason: reasonOf(error.message) };
+    const { message } = error;
+    const errors = [{ status: shown, message }];
+    const agent = this.#exchange.request.headers['user-agent'] ?? '';
+    const reply = READS_PROBLEMS.test(agent)
+      ? latinJson(shown, PROBLEM, { status: shown, detail: message, errors }, { ...headers, 'Content-Type': PROBLEM })
+      : latinJson(shown, 'application/json', { errors }, headers);
+    return { ...reply, reason: reasonOf(message) };
   }
 
   #requireRepository({ principal, authenticated }: Authentication): Repository {

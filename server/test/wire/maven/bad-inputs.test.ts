@@ -187,6 +187,13 @@ for (const storage of STORAGES) {
       });
       assert.equal(response.status, 409);
       assert.match(response.statusText, /does not fit its path: its version is "2"/);
+      const agent = { 'User-Agent': 'Apache-Maven/4.0.0 (Java 17; Linux)' };
+      const told = await put(POM, makePom({ ...AT, version: '2' }), agent);
+      assert.equal(told.headers['content-type'], 'application/problem+json');
+      const { status, detail, errors } = JSON.parse(told.text) as Record<string, unknown>;
+      assert.equal(status, 409);
+      assert.match(String(detail), /its version is "2"/);
+      assert.deepEqual(errors, [{ status: 409, message: detail }]);
       const path = `/artifactory/libs/org/bad/1/${encodeURIComponent('ü\n')}.jar`;
       const odd = await fetch(`${world.app.url}${path}`, {
         headers: { authorization: world.admin.authorization ?? '' },
