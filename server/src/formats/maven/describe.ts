@@ -14,7 +14,7 @@ import { childOf, textOf, type XmlNode, XmlProblem } from '../../lib/xml-reader.
 import { isPom, isSnapshot, parseMavenPath, SNAPSHOT } from './paths.ts';
 import { factsOf, POM_LIMITS, type PomFacts, readPom } from './pom.ts';
 import type { RowMetadata } from './rows.ts';
-import { byMavenVersion } from './version-order.ts';
+import { byReadVersion, type ReadVersion, readMavenVersion } from './version-order.ts';
 
 /** A snapshot's time and build number behind its version. */
 const BUILD = /-\d{8}\.\d{6}-\d+$/;
@@ -26,7 +26,7 @@ export const mavenView: PackageView = {
     return version === '' ? undefined : version.replace(BUILD, `-${SNAPSHOT}`);
   },
   rowPrefix: (version) => (version.endsWith(`-${SNAPSHOT}`) ? version.slice(0, -SNAPSHOT.length) : `${version}/`),
-  order: versionOrder<string>({ key: (version) => version, compare: byMavenVersion }),
+  order: versionOrder<ReadVersion>({ key: readMavenVersion, compare: byReadVersion }),
   isPreliminary: (version) => isSnapshot(version) || /[-.](?:alpha|beta|milestone|m|rc|cr)[-.]?\d*$/i.test(version),
   describe,
 };
@@ -56,7 +56,10 @@ function newestPom(rows: readonly ShownRow[]): ShownRow | undefined {
     const at = parseMavenPath(path);
     return at !== undefined && isPom(at);
   });
-  return poms.sort((one, other) => byMavenVersion(one.row, other.row)).at(-1);
+  return poms
+    .map((row) => ({ row, version: readMavenVersion(row.row) }))
+    .sort((one, other) => byReadVersion(one.version, other.version))
+    .at(-1)?.row;
 }
 
 async function readAgain({ repo }: ShownRelease, { path }: ShownRow): Promise<XmlNode | undefined> {

@@ -12,7 +12,7 @@ const SAME: Readonly<Record<string, string>> = { cr: 'rc', ga: '', final: '', re
 const SHORT: Readonly<Record<string, string>> = { a: 'alpha', b: 'beta', m: 'milestone' };
 
 /** A part with the separator before it. Numbers of any length have no leading zeros: none at all is zero. */
-interface Token {
+export interface Token {
   readonly separator: '.' | '-';
   readonly number?: string;
   readonly word?: string;
@@ -32,17 +32,25 @@ function compareAll(first: readonly Token[], second: readonly Token[]): number {
   return 0;
 }
 
-/** The oldest first, and those that mean the same by their letters; others are let in meanwhile. */
+/** A version, read once to be compared often. */
+export interface ReadVersion {
+  readonly text: string;
+  readonly tokens: readonly Token[];
+}
+
+export function readMavenVersion(text: string): ReadVersion {
+  return { text, tokens: tokensOf(text) };
+}
+
+/** As `compareMavenVersions`, where versions that mean the same still need an order. */
+export function byReadVersion(one: ReadVersion, other: ReadVersion): number {
+  return compareAll(one.tokens, other.tokens) || (one.text < other.text ? -1 : one.text > other.text ? 1 : 0);
+}
+
+/** The oldest first; others are let in meanwhile. */
 export async function sortByMavenVersion<T>(items: readonly T[], versionOf: (item: T) => string): Promise<T[]> {
-  const read = items.map((item) => {
-    const version = versionOf(item);
-    return { item, version, tokens: tokensOf(version) };
-  });
-  const sorted = await sortInTurns(
-    read,
-    (one, other) =>
-      compareAll(one.tokens, other.tokens) || (one.version < other.version ? -1 : one.version > other.version ? 1 : 0),
-  );
+  const read = items.map((item) => ({ item, version: readMavenVersion(versionOf(item)) }));
+  const sorted = await sortInTurns(read, (one, other) => byReadVersion(one.version, other.version));
   return sorted.map(({ item }) => item);
 }
 
