@@ -3,6 +3,7 @@
  * look like.
  */
 import { sortInTurns } from '../../lib/sort-in-turns.ts';
+import { Spell } from '../../lib/spell.ts';
 
 /** Qualifiers that come before a release, that mean it, and that follow it; unknown ones come behind, by letters. */
 const QUALIFIERS = ['alpha', 'beta', 'milestone', 'rc', 'snapshot', '', 'sp'];
@@ -49,7 +50,12 @@ export function byReadVersion(one: ReadVersion, other: ReadVersion): number {
 
 /** The oldest first; others are let in meanwhile. */
 export async function sortByMavenVersion<T>(items: readonly T[], versionOf: (item: T) => string): Promise<T[]> {
-  const read = items.map((item) => ({ item, version: readMavenVersion(versionOf(item)) }));
+  const spell = new Spell();
+  const read: { readonly item: T; readonly version: ReadVersion }[] = [];
+  for (const item of items) {
+    read.push({ item, version: readMavenVersion(versionOf(item)) });
+    if (spell.isOver) await spell.rest();
+  }
   const sorted = await sortInTurns(read, (one, other) => byReadVersion(one.version, other.version));
   return sorted.map(({ item }) => item);
 }
