@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw } from 'node:zlib';
+import { joinedCrc, type Shift, shiftOver } from './crc-joined.ts';
 import { Spell } from './spell.ts';
 
 const compress = promisify(deflateRaw);
@@ -21,6 +22,7 @@ export class Piece {
   readonly bytes: Buffer;
   readonly sha1: Buffer;
   #deflated: Promise<Buffer> | undefined;
+  #crc: { readonly sum: number; readonly shift: Shift } | undefined;
 
   constructor(content: string | Buffer) {
     this.bytes = typeof content === 'string' ? Buffer.from(content) : content;
@@ -34,6 +36,12 @@ export class Piece {
       throw error;
     });
     return this.#deflated;
+  }
+
+  /** The CRC-32 of what has the sum `before` with the piece behind it. */
+  crcAfter(before: number): number {
+    this.#crc ??= { sum: crc32(this.bytes), shift: shiftOver(this.bytes.length) };
+    return joinedCrc(before, this.#crc.sum, this.#crc.shift);
   }
 }
 
@@ -124,7 +132,7 @@ export class Rendered {
     // One after another, so that compressing takes one thread of few.
     for (const piece of this.pieces) {
       parts.push(await piece.deflated());
-      sum = crc32(piece.bytes, sum);
+      sum = piece.crcAfter(sum);
       if (spell.isOver) await spell.rest();
     }
     const trailer = Buffer.alloc(8);
