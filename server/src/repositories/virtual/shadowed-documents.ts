@@ -6,12 +6,10 @@ import type { DocumentKind, HeldDocument, OpaqueDoc } from '../../core/document.
 import type { Format } from '../../core/format.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import type { Database } from '../../db/database.ts';
-import { getPackageRevision } from '../../db/package-revisions.ts';
-import { listPackages } from '../../db/package-versions.ts';
 import { Lru } from '../../lib/lru.ts';
+import { Spell } from '../../lib/spell.ts';
+import { LocalPackageNames } from './local-package-names.ts';
 import type { Guard, Member } from './plan.ts';
-
-const PAGE = 500;
 
 /** Names of one guard's local packages, as far as they stand for themselves or their owner. */
 interface LocalNames {
@@ -21,12 +19,12 @@ interface LocalNames {
 
 /** What is remembered of it, for all callers: it is the same for everybody. */
 export class ShadowedDocuments {
-  readonly #database: Database;
+  readonly #local: LocalPackageNames;
   readonly #names = new Lru<string, LocalNames>({ maxEntries: 32 });
   readonly #cut = new Lru<string, Promise<OpaqueDoc | undefined>>({ maxEntries: 32 });
 
   constructor(database: Database) {
-    this.#database = database;
+    this.#local = new LocalPackageNames(database);
   }
 
   /** The document without what the member's guards keep back; undefined when nothing is left. */
@@ -67,24 +65,17 @@ export class ShadowedDocuments {
   }
 
   async #namesOf(guard: Guard, format: Format): Promise<LocalNames> {
-    const revision = await this.#database.read(async (db) => {
-      const revisions: string[] = [];
-      for (const id of guard.locals) revisions.push(`${id}.${await getPackageRevision(db, id, undefined)}`);
-      return revisions.join(',');
-    });
+    const held = await Promise.all(guard.locals.map((id) => this.#local.of(id)));
+    const revision = held.map(({ state }) => state).join(',');
     const key = `${guard.virtual}\n${format.packageTypes[0]}`;
     const kept = this.#names.get(key);
     if (kept?.revision === revision) return kept;
+    const spell = new Spell();
     const territories = new Set<string>();
-    for (const id of guard.locals) {
-      for (let after: string | undefined; ; ) {
-        const page = { limit: PAGE, ...(after !== undefined && { after }) };
-        const names = await this.#database.read((db) => listPackages(db, id, page));
-        for (const name of names) territories.add(format.territory?.(name) ?? name);
-        if (names.length < PAGE) break;
-        after = names.at(-1);
-        // Reading from a database in this process never waits, so the others have to be let in.
-        await new Promise(setImmediate);
+    for (const { names } of held) {
+      for (const name of names) {
+        territories.add(format.territory?.(name) ?? name);
+        if (spell.isOver) await spell.rest();
       }
     }
     const fresh: LocalNames = { revision, territories };
