@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clientSuite } from './client-suite.ts';
+import { writeChart } from './helm-chart.ts';
 import { basicAuthorization } from './registry-api.ts';
 import { type ServerUnderTest, startServer } from './server-under-test.ts';
 
@@ -160,17 +161,4 @@ function makeKeys(folder: string): void {
   } finally {
     spawnSync('gpgconf', ['--homedir', folder, '--kill', 'all']);
   }
-}
-
-async function writeChart(folder: string, version: string): Promise<void> {
-  await mkdir(join(folder, 'templates'), { recursive: true });
-  await writeFile(
-    join(folder, 'Chart.yaml'),
-    `apiVersion: v2\nname: hello\ndescription: A chart of the client tests\nversion: ${version}\n`,
-  );
-  await writeFile(join(folder, 'values.yaml'), `greeting: hello from ${version}\n`);
-  await writeFile(
-    join(folder, 'templates/config.yaml'),
-    'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: hello }\ndata:\n  greeting: {{ .Values.greeting }}\n',
-  );
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { clientSuite } from './client-suite.ts';
+import { writeChart } from './helm-chart.ts';
 import { digestOf } from './oci-layout.ts';
 import { listTags, requireManifest } from './registry-api.ts';
 import { imageName, imagePath } from './target.ts';
@@ -94,17 +95,4 @@ for (const name of ['helm3', 'helm4'] as const) {
       return join(folder, `hello-${version}.tgz`);
     }
   });
-}
-
-async function writeChart(folder: string, version: string): Promise<void> {
-  await mkdir(join(folder, 'templates'), { recursive: true });
-  await writeFile(
-    join(folder, 'Chart.yaml'),
-    `apiVersion: v2\nname: hello\ndescription: A chart of the client tests\nversion: ${version}\n`,
-  );
-  await writeFile(join(folder, 'values.yaml'), `greeting: hello from ${version}\n`);
-  await writeFile(
-    join(folder, 'templates/config.yaml'),
-    'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: hello }\ndata:\n  greeting: {{ .Values.greeting }}\n',
-  );
 }
