@@ -1,6 +1,7 @@
 /** The index of a local repository, built of its rows: at first of all of them, then of those that changed. */
 import type { DocumentSource } from '../../core/document.ts';
 import { encodePath } from '../../core/ids.ts';
+import { type ReadRows, readRows } from '../../core/read-rows.ts';
 import type { PackageVersion } from '../../core/repository.ts';
 import { Spell } from '../../lib/spell.ts';
 import { type Chart, type ChartEntry, chartInTurns, entryOf } from './chart.ts';
@@ -13,15 +14,9 @@ interface Row {
   readonly entry: ChartEntry | undefined;
 }
 
-/** The rows of a chart as they were read, with the number of the last: what is read next are those after it. */
-interface ReadRows {
-  readonly rows: ReadonlyMap<string, Row>;
-  readonly last: number;
-}
-
 /** Charts with fewer versions are read whole when one of them changes. */
 const LARGE = 200;
-const readRows = new WeakMap<Chart, ReadRows>();
+const ofCharts = new WeakMap<Chart, ReadRows<Row>>();
 
 export async function buildIndex(source: DocumentSource, previous: ChartIndex | undefined): Promise<ChartIndex> {
   const marks = await source.marks();
@@ -29,7 +24,7 @@ export async function buildIndex(source: DocumentSource, previous: ChartIndex | 
   const changed = new Map<string, Chart | undefined>();
   for await (const name of source.changedPackages(previous.marks)) {
     const known = findChart(previous, name);
-    const before = known && readRows.get(known);
+    const before = known && ofCharts.get(known);
     changed.set(name, before ? await readLarge(source, name, before) : await readSmall(source, name));
   }
   return { ...(await withChanges(previous, changed)), marks };
@@ -68,18 +63,10 @@ async function chartOfRows(source: DocumentSource, name: string, rows: readonly 
 }
 
 /** Of what was read before, and what was written since. */
-async function readLarge(source: DocumentSource, name: string, before?: ReadRows): Promise<Chart | undefined> {
-  const rows = new Map(before?.rows);
-  let last = before?.last ?? 0;
-  const changes = source.changes(name, last);
-  for await (const row of changes.written) {
-    rows.set(row.version, rowOf(row));
-    last = row.revision;
-  }
-  const remaining = await changes.remaining(rows.size);
-  if (remaining) for (const version of rows.keys()) if (!remaining.has(version)) rows.delete(version);
-  const chart = await chartInTurns(name, await entriesOf(rows.values()));
-  if (chart) readRows.set(chart, { rows, last });
+async function readLarge(source: DocumentSource, name: string, before?: ReadRows<Row>): Promise<Chart | undefined> {
+  const read = await readRows(source, name, before, rowOf);
+  const chart = await chartInTurns(name, await entriesOf(read.rows.values()));
+  if (chart) ofCharts.set(chart, read);
   return chart;
 }
 

@@ -1,6 +1,7 @@
 /** The documents of a local repository, built of its rows: at first of all of them, then of those that changed. */
 import type { DocumentSource } from '../../core/document.ts';
 import { splitPath } from '../../core/ids.ts';
+import { type ReadRows, readRows } from '../../core/read-rows.ts';
 import type { PackageVersion } from '../../core/repository.ts';
 import { sortInTurns } from '../../lib/sort-in-turns.ts';
 import { Spell } from '../../lib/spell.ts';
@@ -8,13 +9,7 @@ import { homeOf } from './names.ts';
 import { type Project, type ProjectFile, type ProjectList, projectInTurns } from './project.ts';
 import type { ReleaseFile } from './release.ts';
 
-/** The rows of a project as they were read, with the number of the last: what is read next are those after it. */
-interface ReadRows {
-  readonly rows: ReadonlyMap<string, ProjectFile>;
-  readonly last: number;
-}
-
-const readRows = new WeakMap<Project, ReadRows>();
+const ofProjects = new WeakMap<Project, ReadRows<ProjectFile>>();
 
 /** Of what was read for the previous one, and what was written since. */
 export async function buildProject(
@@ -22,18 +17,9 @@ export async function buildProject(
   name: string,
   previous: Project | undefined,
 ): Promise<Project | undefined> {
-  const before = previous && readRows.get(previous);
-  const rows = new Map(before?.rows);
-  let last = before?.last ?? 0;
-  const changes = source.changes(name, last);
-  for await (const row of changes.written) {
-    rows.set(row.version, fileOf(row));
-    last = row.revision;
-  }
-  const remaining = await changes.remaining(rows.size);
-  if (remaining) for (const version of rows.keys()) if (!remaining.has(version)) rows.delete(version);
-  const project = await projectInTurns(name, await oneOfEach(name, rows.values()));
-  if (project) readRows.set(project, { rows, last });
+  const read = await readRows(source, name, previous && ofProjects.get(previous), fileOf);
+  const project = await projectInTurns(name, await oneOfEach(name, read.rows.values()));
+  if (project) ofProjects.set(project, read);
   return project;
 }
 
