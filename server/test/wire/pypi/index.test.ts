@@ -29,12 +29,18 @@ for (const storage of STORAGES) {
         queries += 1;
         return read(work);
       };
+      const counts: number[] = [];
       try {
-        await ask();
+        for (let i = 0; i < 5; i++) {
+          queries = 0;
+          await ask();
+          counts.push(queries);
+        }
       } finally {
         database.read = read;
       }
-      assert.equal(queries, 1);
+      // What the server does by itself meanwhile reads, too.
+      assert.equal(Math.min(...counts), 1, counts.join(' '));
     });
     for (const { name, check } of SAMPLE_READS) test(name, () => check(world.as('reader'), LOCAL, samples));
   });
