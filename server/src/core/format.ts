@@ -118,6 +118,8 @@ export interface Format {
   ingest?(file: Incoming): Promise<Ingested>;
   /** The package whose file lies at the path, where paths tell. */
   packageOf?(path: RepoPath): string | undefined;
+  /** Files that lie beside the one at the path and say something of it alone: they are deleted with it. */
+  attached?(path: RepoPath): readonly RepoPath[];
   /** The folder in which a package lies; without it, the one of its name. */
   folderOf?(packageName: string): RepoPath;
   /**

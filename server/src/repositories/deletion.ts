@@ -1,5 +1,5 @@
 /** Deleting files, folders and what a repository holds: into the trash can where there is one, at any size. */
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import { clip, joinPath, type RepoPath } from '../core/ids.ts';
 import { isAdmin, type Principal } from '../core/principal.ts';
 import { TRASH_KEY } from '../core/system-repositories.ts';
@@ -38,9 +38,26 @@ export async function deleteItem(
   if (path !== '' && (!top || veils.hides(end.repoId, path))) throw missing(repo, path);
   const inside = top && !top.folder ? 0 : await database.read((db) => countSubtree(db, end.repoId, path, SMALL + 1));
   const transfer = trashTransfer(deps, end, opened.row);
-  if (inside <= SMALL) return veils.behind(() => deleteSmall(deps, end, transfer));
+  if (inside <= SMALL) {
+    await veils.behind(() => deleteSmall(deps, end, transfer));
+    if (top && !top.folder) await deleteAttached(deps, { principal, end, packageType: opened.row.packageType });
+    return;
+  }
   await requireAll(deps, end);
   await veils.behind(() => deleteLarge(deps, end, transfer));
+}
+
+/** What lies beside a file that is gone and is of no use without it; what the caller may not delete stays. */
+async function deleteAttached(
+  deps: DeletionDeps,
+  { principal, end, packageType }: { principal: Principal; end: TransferEnd; packageType: string },
+): Promise<void> {
+  for (const path of deps.operations.formatOf(packageType)?.attached?.(end.path) ?? []) {
+    if (!end.access.allows('delete', path)) continue;
+    await deleteItem(deps, { principal, repo: end.key, path }).catch((error: unknown) => {
+      if (!isAppError(error, 'not_found')) throw error;
+    });
+  }
 }
 
 /** How the deletion goes into the trash can; undefined where it is for good. */

@@ -9,7 +9,7 @@ import { indexKind } from './document.ts';
 import { renderFailure } from './errors.ts';
 import { getFile, getHome, indexHandler } from './files.ts';
 import { ingest } from './ingest.ts';
-import { chartAt, chartOf, FOLDER, INDEX, INDEX_FILE, isArchive, rowName } from './names.ts';
+import { chartAt, chartOf, FOLDER, INDEX, INDEX_FILE, isArchive, PROVENANCE_ENDING, rowName } from './names.ts';
 import { reindex } from './reindex.ts';
 import { remoteRules } from './remote.ts';
 import { setUpHelm } from './setup.ts';
@@ -47,6 +47,7 @@ export function defineHelm(): Format {
       }
       return { kind: 'artifact', mutable: !isArchive(path) && chartOf(path) === undefined };
     },
+    attached: (path) => (isArchive(path) ? [`${path}${PROVENANCE_ENDING}` as RepoPath] : []),
     packageOf: (path) => chartAt(chartOf(path) ?? path)?.name,
     ingest,
     place(path) {

@@ -9,7 +9,14 @@ import { projectKind, rootKind } from './documents.ts';
 import { renderFailure } from './errors.ts';
 import { getFile, getProvenance } from './files.ts';
 import { getHome, getProject, getRoot } from './index-pages.ts';
-import { distributionAt, distributionOf, normalizeName, releaseName } from './names.ts';
+import {
+  distributionAt,
+  distributionOf,
+  normalizeName,
+  PROVENANCE_ENDING,
+  releaseName,
+  SIGNATURE_ENDING,
+} from './names.ts';
 import { FOLDER, PROJECT, ROOT_LIST } from './project.ts';
 import { getProjectJson } from './project-json.ts';
 import { publicUpstream } from './public-upstream.ts';
@@ -43,6 +50,9 @@ const ROUTES: readonly Route[] = [
   { methods: ['POST'], pattern: 'reindex', handle: reindex },
 ];
 
+/** What is said of a file, in files beside it. */
+const ATTACHED = [SIGNATURE_ENDING, PROVENANCE_ENDING];
+
 export function definePypi(): Format {
   return {
     packageTypes: ['pypi'],
@@ -62,6 +72,10 @@ export function definePypi(): Format {
       }
       return { kind: 'artifact', mutable: false };
     },
+    attached: (path) =>
+      distributionOf(path) === undefined && distributionAt(path)
+        ? ATTACHED.map((ending) => `${path}${ending}` as RepoPath)
+        : [],
     packageOf,
     ingest,
     place(path) {

@@ -248,6 +248,9 @@ for (const storage of STORAGES) {
       const gone = await world.as('reader').request('GET', `/artifactory/${LOCAL}/${next.filename}.prov`);
       assert.equal(gone.status, 404);
       assert.equal((await world.as('owner').request('DELETE', `${base}/charts/museum/0.2.0`)).status, 404);
+      const plain = `/artifactory/${LOCAL}/${chart.filename}`;
+      assert.equal((await world.as('owner').request('DELETE', plain)).status, 204);
+      assert.equal((await world.as('reader').request('GET', `${plain}.prov`)).status, 404);
     });
 
     test('all charts can be read again', async () => {

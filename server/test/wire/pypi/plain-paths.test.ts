@@ -38,6 +38,18 @@ for (const storage of STORAGES) {
       assert.equal(await statusOf('placed'), 404);
     });
 
+    test('what is said of a file goes with it', async () => {
+      const wheel = await wheelOf({ name: 'signed' });
+      const path = `signed/1.0.0/${wheel.filename}`;
+      await upload(world.as('owner'), LOCAL, wheel);
+      for (const ending of ['.asc', '.provenance']) assert.equal((await put(`${path}${ending}`, 'said')).status, 201);
+      assert.equal((await world.as('owner').request('DELETE', `/artifactory/${LOCAL}/${path}`)).status, 204);
+      for (const ending of ['', '.asc', '.provenance']) {
+        const { status } = await world.admin.request('GET', `/artifactory/${LOCAL}/${path}${ending}`);
+        assert.equal(status, 404, ending);
+      }
+    });
+
     test('a copy is a file of the index of its own', async () => {
       const wheel = await wheelOf({ name: 'copied' });
       await upload(world.as('owner'), LOCAL, wheel);
