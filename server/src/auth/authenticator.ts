@@ -1,5 +1,5 @@
 /** Finds out who sent a request. What was proven within the last minute is known again without further work. */
-import { createHmac, createSecretKey, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { isAppError } from '../core/errors.ts';
 import { ANONYMOUS, type Principal } from '../core/principal.ts';
 import type { TokenAccess } from '../core/protocol.ts';
@@ -82,7 +82,7 @@ export class Authenticator {
   readonly #deps: Deps;
   readonly #clock: () => number;
   /** New with each process: what is remembered cannot be computed from a copy of the memory of another. */
-  readonly #key = createSecretKey(randomBytes(32));
+  readonly #key = randomBytes(32).toString('base64');
   readonly #proofs = new Lru<string, Proof>({ maxEntries: CACHE_SIZE });
   /** The same credentials arriving many times at once are checked once, and counted once if they are wrong. */
   readonly #once = singleflight<Authentication>();
@@ -152,7 +152,7 @@ export class Authenticator {
   }
 
   #mac(text: string): string {
-    return createHmac('sha256', this.#key).update(text).digest('base64');
+    return hash('sha256', `${this.#key}\n${text}`, 'base64');
   }
 
   #recall(key: string): Authentication | undefined {

@@ -3,9 +3,18 @@ import { sql } from 'kysely';
 import type { RepositoryMarks } from '../core/document.ts';
 import type { Page } from '../core/repository.ts';
 import type { Db } from './database.ts';
+import { prepared } from './prepared.ts';
 
 /** Sorts behind every text that begins with what stands before it. */
 const END = '\u{10ffff}';
+
+const selectRevision = prepared(2, (db, repoId: number, name: string) =>
+  db.selectFrom('package_revision').select('revision').where('repo_id', '=', repoId).where('name', '=', name),
+);
+
+const selectMarks = prepared(1, (db, repoId: number) =>
+  db.selectFrom('repository_revision').select(['slot', 'revision']).where('repo_id', '=', repoId),
+);
 
 /**
  * The revision of a package, or of all packages of the repository where none is named; with those whose names begin
@@ -22,17 +31,23 @@ export async function getPackageRevision(
     for (const number of (await listRepositoryMarks(db, repoId)).values()) revision += number;
     return revision;
   }
+  let revision = 0;
+  const rows =
+    prefix === undefined
+      ? await selectRevision(db, repoId, packageName)
+      : await sumWithPrefix(db, repoId, packageName, prefix);
+  for (const row of rows) revision += Number(row.revision ?? 0);
+  return revision;
+}
+
+/** Two looks at the index in one query: one that asks for either would read the whole repository. */
+function sumWithPrefix(db: Db, repoId: number, packageName: string, prefix: string) {
   const sum = db
     .selectFrom('package_revision')
     .select(({ fn }) => fn.sum<number | string>('revision').as('revision'))
     .where('repo_id', '=', repoId);
-  const own = sum.where('name', '=', packageName);
-  // Two looks at the index in one query: one that asks for either would read the whole repository.
-  const query =
-    prefix === undefined ? own : own.unionAll(sum.where('name', '>=', prefix).where('name', '<=', prefix + END));
-  let revision = 0;
-  for (const row of await query.execute()) revision += Number(row.revision ?? 0);
-  return revision;
+  const below = sum.where('name', '>=', prefix).where('name', '<=', prefix + END);
+  return sum.where('name', '=', packageName).unionAll(below).execute();
 }
 
 /** Packages whose names begin with `prefix`, by name. */
@@ -56,11 +71,7 @@ export async function listPackageRevisions(
 
 /** The numbers of a repository: packages are spread over them, so that those who change them need not wait. */
 export async function listRepositoryMarks(db: Db, repoId: number): Promise<RepositoryMarks> {
-  const rows = await db
-    .selectFrom('repository_revision')
-    .select(['slot', 'revision'])
-    .where('repo_id', '=', repoId)
-    .execute();
+  const rows = await selectMarks(db, repoId);
   return new Map(rows.map(({ slot, revision }) => [slot, revision]));
 }
 

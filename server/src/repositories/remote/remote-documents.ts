@@ -3,7 +3,8 @@ import type { HeldDocument, OpaqueDoc } from '../../core/document.ts';
 import { AppError, isAppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
 import type { RepoKey } from '../../core/ids.ts';
-import type { RemoteFacts } from '../../core/remote.ts';
+import type { DocumentFetch, RemoteFacts } from '../../core/remote.ts';
+import { Lru } from '../../lib/lru.ts';
 import type { Access } from '../leaf.ts';
 import type { LocalRepository } from '../local.ts';
 import type { UpstreamDocuments } from './upstream-documents.ts';
@@ -17,8 +18,12 @@ export interface RemoteDocumentsDeps {
   readonly facts: RemoteFacts | undefined;
 }
 
+const MAX_FETCHES = 2000;
+
 export class RemoteDocuments {
   readonly #deps: RemoteDocumentsDeps;
+  /** How documents are asked for that were wanted lately: each is the same every time. */
+  readonly #fetches = new Lru<string, { readonly fetch: DocumentFetch | undefined }>({ maxEntries: MAX_FETCHES });
 
   constructor(deps: RemoteDocumentsDeps) {
     this.#deps = deps;
@@ -27,7 +32,8 @@ export class RemoteDocuments {
   async get(kind: string, name: string, access: Access): Promise<HeldDocument | undefined> {
     const { id, local, documents, format, facts } = this.#deps;
     const definition = format?.documents?.[kind];
-    const fetch = facts && definition?.fetch?.(name, facts);
+    const fetch =
+      facts && definition?.fetch && this.#fetchOf(`${kind}\n${name}`, () => definition.fetch?.(name, facts));
     const parse = definition?.parse?.bind(definition);
     if (!definition || !fetch || !parse || !facts) return local.document(kind, name);
     const base = fetch.ask.link ?? facts.url;
@@ -42,6 +48,12 @@ export class RemoteDocuments {
       partial: isStale,
       read,
     };
+  }
+
+  #fetchOf(key: string, make: () => DocumentFetch | undefined): DocumentFetch | undefined {
+    const known = this.#fetches.get(key) ?? { fetch: make() };
+    this.#fetches.set(key, known);
+    return known.fetch;
   }
 
   /** What cannot be read is the upstream's fault. */

@@ -1,5 +1,5 @@
 /** Documents of a virtual repository: those of its members, merged by their format for one caller. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { DocumentKind, HeldDocument, OpaqueDoc } from '../../core/document.ts';
 import type { Format } from '../../core/format.ts';
 import type { Lru } from '../../lib/lru.ts';
@@ -83,12 +83,12 @@ async function partsOf({ members, names, format, shadowed }: DocumentsDeps, tier
 
 /** Undefined where a part was made for this caller alone, so that what is merged of it is so too. */
 function revisionOf(parts: readonly Part[], what: string, inTrouble: boolean): string | undefined {
-  const hash = createHash('sha256').update(`${what}\n${inTrouble ? 'partial' : 'whole'}`);
+  let text = `${what}\n${inTrouble ? 'partial' : 'whole'}`;
   for (const { key, held } of parts) {
     if (held.revision === undefined) return undefined;
-    hash.update(`\n${key}\n${held.revision}\n${held.partial}`);
+    text += `\n${key}\n${held.revision}\n${held.partial}`;
   }
-  return hash.digest('hex');
+  return hash('sha256', text);
 }
 
 function read(
