@@ -97,11 +97,10 @@ function read(
   parts: readonly Part[],
   revision: string | undefined,
 ): Promise<OpaqueDoc> {
-  const merge = async () => {
-    const docs = await Promise.all(parts.map(({ held }) => held.read()));
-    const [only] = docs;
-    return docs.length === 1 && only !== undefined ? only : definition.merge(docs);
-  };
+  const [first, ...more] = parts;
+  // Whoever read it keeps it as long as it is worth.
+  if (first !== undefined && more.length === 0) return first.held.read();
+  const merge = async () => definition.merge(await Promise.all(parts.map(({ held }) => held.read())));
   if (revision === undefined) return merge();
   const kept = merged.get(revision);
   if (kept !== undefined) return kept;
