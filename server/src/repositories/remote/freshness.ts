@@ -39,8 +39,9 @@ export class Freshness {
 
   /** The same as other processes may have left it meanwhile. */
   async read(repoId: number, key: string): Promise<RemoteItem | undefined> {
-    const item = await this.#database.read((db) => getRemoteItem(db, repoId, key));
+    // By its name of now: what is forgotten while it is being read must not be known again.
     const name = this.#name(repoId, key);
+    const item = await this.#database.read((db) => getRemoteItem(db, repoId, key));
     if (item) this.#known.set(name, { item, readAt: performance.now() });
     else this.#known.delete(name);
     return item;
