@@ -1,6 +1,7 @@
 /** Registries as people have them for upstreams: each shape pulled through, by tag and digest, once and then never again. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
 import type { FakeRegistry } from '../../support/fake-registries.ts';
 import { codeOf, describeBytes, type Image, makeImage, makeIndex, render, sha256, TYPES } from '../../support/oci.ts';
 import { SHAPES } from '../../support/registry-shapes.ts';
@@ -87,7 +88,9 @@ for (const storage of STORAGES) {
           assert.equal(await at('1.0/list.manifest.json'), 200);
           assert.equal(await at(`${image.digest}/manifest.json`), 200);
           for (const blob of [image.config, ...image.layers]) {
-            assert.equal(await at(`${image.digest}/${sha256(blob).replace(':', '__')}`), 200);
+            const path = `${image.digest}/${sha256(blob).replace(':', '__')}`;
+            // Bytes are given on as soon as they are verified, and kept then.
+            await eventually(async () => assert.equal(await at(path), 200));
           }
           const path = `/artifactory/api/storage/${repo}-cache/${name}/1.0/list.manifest.json?properties`;
           const answer = await world.admin.request('GET', path);

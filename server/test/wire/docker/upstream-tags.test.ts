@@ -1,6 +1,7 @@
 /** How often an upstream is asked for manifests, which registries count, and what becomes of its tags here. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
 import type { FakeRegistry } from '../../support/fake-registries.ts';
 import { codeOf, type Image, makeImage, sha256, TYPES } from '../../support/oci.ts';
 import { SHAPES } from '../../support/registry-shapes.ts';
@@ -28,6 +29,8 @@ for (const storage of STORAGES) {
         assert.deepEqual((await get(`${name}/blobs/${sha256(blob)}`)).bytes, blob);
       }
     };
+    /** Bytes are given on as soon as they are verified, and kept then. */
+    const stored = (path: string) => eventually(async () => assert.ok(await holds(path), path));
     const holds = async (path: string) =>
       (await world.admin.request('HEAD', `/artifactory/hub-cache/${path}`)).status === 200;
 
@@ -41,7 +44,10 @@ for (const storage of STORAGES) {
         assert.equal((await get('team/still/manifests/1', 'HEAD')).status, 200);
         assert.deepEqual((await get(`team/still/manifests/${image.digest}`)).bytes, image.bytes);
       }
-      assert.deepEqual([hub.counts.manifestGets, hub.counts.manifestHeads], [0, 10]);
+      const { manifestGets, manifestHeads } = hub.counts;
+      assert.equal(manifestGets, 0);
+      // Whoever comes before the last question is over shares its answer.
+      assert.ok(manifestHeads > 0 && manifestHeads <= 10, String(manifestHeads));
     });
 
     test('a tag that moved costs one pull; the image before stays by its digest, with its blobs', async () => {
@@ -49,6 +55,7 @@ for (const storage of STORAGES) {
       hub.push('team/moves', 'latest', first);
       assert.deepEqual((await get('team/moves/manifests/latest')).bytes, first.bytes);
       await pullBlobs('team/moves', first);
+      for (const blob of blobsOf(first)) await stored(`team/moves/latest/${sha256(blob).replace(':', '__')}`);
       hub.push('team/moves', 'latest', second);
       hub.forget();
       const moved = await get('team/moves/manifests/latest');
@@ -58,7 +65,7 @@ for (const storage of STORAGES) {
       assert.deepEqual((await get(`team/moves/manifests/${first.digest}`)).bytes, first.bytes);
       hub.trouble = { status: 503 };
       await pullBlobs('team/moves', first);
-      assert.ok(await holds(`team/moves/${first.digest}/manifest.json`));
+      await stored(`team/moves/${first.digest}/manifest.json`);
       hub.trouble = undefined;
     });
 
@@ -89,12 +96,12 @@ for (const storage of STORAGES) {
       hub.trouble = { status: 503 };
       const kept = await get('team/head/manifests/1');
       assert.deepEqual(kept.bytes, image.bytes);
-      assert.ok(await holds(`team/head/1/${sha256(image.config).replace(':', '__')}`));
+      await stored(`team/head/1/${sha256(image.config).replace(':', '__')}`);
       hub.trouble = undefined;
       // Another tag of what is kept by now costs nothing at all.
       hub.push('team/head', '2', image);
       assert.equal((await get('team/head/manifests/2', 'HEAD')).status, 200);
-      assert.ok(await holds('team/head/2/manifest.json'));
+      await stored('team/head/2/manifest.json');
       assert.equal(hub.counts.manifestGets, 1);
     });
 
@@ -112,7 +119,7 @@ for (const storage of STORAGES) {
       assert.deepEqual((await get('library/nginx/manifests/1')).bytes, image.bytes);
       await pullBlobs('library/nginx', image);
       assert.deepEqual([hub.counts.manifestGets, hub.counts.blobGets], [0, 0]);
-      assert.ok(await holds('library/nginx/1/manifest.json'));
+      await stored('library/nginx/1/manifest.json');
       assert.ok(!(await holds('nginx/1/manifest.json')));
     });
 

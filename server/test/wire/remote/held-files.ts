@@ -1,4 +1,6 @@
 /** Files in caches that no upstream was asked for. */
+import assert from 'node:assert/strict';
+import { eventually } from '../../support/eventually.ts';
 import type { TestApp } from '../../support/test-app.ts';
 import { expectStatus, sendJson } from '../api/api-world.ts';
 
@@ -30,4 +32,20 @@ export async function handOver(app: TestApp, from: string, to: string): Promise<
     await database.close();
   }
   await expectStatus(app.admin.request('DELETE', `${ALL}/${from}`), 200);
+}
+
+/** Waits until downloads of files of these names are counted: one that is counted later would be a recent one. */
+export async function downloadsCounted({ core }: TestApp, names: readonly string[]): Promise<void> {
+  await eventually(async () => {
+    await core.downloads.flush();
+    const counted = await core.database.read((db) =>
+      db
+        .selectFrom('statistic')
+        .innerJoin('node', 'node.id', 'statistic.node_id')
+        .select('node.name')
+        .where('node.name', 'in', names)
+        .execute(),
+    );
+    assert.equal(counted.length, names.length);
+  });
 }

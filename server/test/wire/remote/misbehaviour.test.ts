@@ -166,6 +166,7 @@ onEachRemoteStorage('an upstream that does not behave', (world) => {
       };
     upstream.on('/up/same.bin', script(BODY));
     assert.ok((await get(`${at}/same.bin`)).bytes.equals(BODY));
+    await eventually(async () => assert.equal((await get('/artifactory/restarted-cache/same.bin')).status, 200));
     const before = await blobs();
     upstream.on('/up/other.bin', script(randomBytes(BODY.length)));
     assert.equal((await fetchCut(world(), `${at}/other.bin`)).complete, false);

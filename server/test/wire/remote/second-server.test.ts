@@ -6,6 +6,7 @@ import { cleanCaches } from '../../../src/repositories/remote/unused-files.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ImageClient, makeImage, sha256, TYPES } from '../../support/oci.ts';
 import { createUser, expectStatus, getJson, grant, sendJson } from '../api/api-world.ts';
+import { downloadsCounted } from './held-files.ts';
 import { deploy, onEachSecondServer, type SecondServer } from './second-server.ts';
 
 type Json = Record<string, unknown>;
@@ -149,19 +150,7 @@ onEachSecondServer('a second server', (world) => {
     try {
       const long = { created_at: 1, modified_at: 1 };
       const layers = image.layers.map((layer) => sha256(layer).replace(':', '__'));
-      // A download that is counted later would be a recent one.
-      await eventually(async () => {
-        await app.core.downloads.flush();
-        const counted = await database.read((db) =>
-          db
-            .selectFrom('statistic')
-            .innerJoin('node', 'node.id', 'statistic.node_id')
-            .select('node.name')
-            .where('node.name', 'in', layers)
-            .execute(),
-        );
-        assert.equal(counted.length, layers.length);
-      });
+      await downloadsCounted(app, layers);
       await database.transaction(async (tx) => {
         await tx.updateTable('node').set(long).where('name', 'in', layers).execute();
         await tx.updateTable('statistic').set({ downloaded_at: 1 }).execute();

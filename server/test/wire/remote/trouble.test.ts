@@ -22,6 +22,8 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
     const at = await keep(world(), 'late', 'late.txt', {
       retrievalCachePeriodSecs: 0,
       metadataRetrievalTimeoutSecs: 1,
+      // Only the limit above can end the wait.
+      socketTimeoutMillis: 600_000,
     });
     const gate = Promise.withResolvers<void>();
     upstream.on('/up/late.txt', async ({ send }) => {
@@ -29,10 +31,8 @@ onEachRemoteStorage('an upstream in trouble', (world) => {
       send(200, 'news', { ETag: '"2"' });
     });
     await eventually(async () => {
-      const startedAt = performance.now();
       const answer = await get(at);
       assert.equal(answer.text, 'old');
-      assert.ok(performance.now() - startedAt < 5000);
       // The first request may still have joined the fetch that brought the copy.
       assert.match(String(answer.headers.warning), /^110 /);
     });

@@ -5,7 +5,7 @@ import { type CleanOptions, cleanCaches } from '../../../src/repositories/remote
 import { ImageClient, makeImage, sha256 } from '../../support/oci.ts';
 import type { TestApp } from '../../support/test-app.ts';
 import { expectStatus, onEachStorage, sendJson } from '../api/api-world.ts';
-import { handOver, hold } from './held-files.ts';
+import { downloadsCounted, handOver, hold } from './held-files.ts';
 
 const ALL = '/artifactory/api/repositories';
 const HOUR_MS = 3_600_000;
@@ -58,7 +58,7 @@ onEachStorage('what nobody fetches from a cache', (world) => {
     for (const name of ['a/fetched.bin', 'b/fetched-long-ago.bin']) {
       await expectStatus(app.admin.request('GET', `/artifactory/brief-cache/${name}`), 200);
     }
-    await app.core.downloads.flush();
+    await downloadsCounted(app, ['fetched.bin', 'fetched-long-ago.bin']);
     await age(app, ['old.bin', 'fetched.bin', 'fetched-long-ago.bin', 'kept.bin'], 25, 'came');
     await age(app, ['fetched-long-ago.bin'], 25, 'fetched');
     assert.equal(await clean(app, 0), 2);
