@@ -59,6 +59,8 @@ export interface PackageLines {
 export type ShownHolders = Holders & { readonly view: PackageView };
 
 const STEP = 500;
+/** Packages whose rows are read at once. */
+const TOGETHER = 100;
 /** Names that are looked at for one answer: what is rare is found by asking on. */
 const MAX_LOOKED_AT = 50_000;
 /** The same where the rights to each of their files have to be asked for. */
@@ -67,6 +69,11 @@ const MAX_ASKED_FOR = 2000;
 const place = z.object({ name: z.string(), publishedAt: z.number() });
 const searchPlace = z.object({ repository: z.string(), name: z.string().optional() });
 type Place = z.infer<typeof place>;
+
+interface Line {
+  readonly place: Place;
+  readonly line: PackageLine;
+}
 
 interface Found {
   readonly lines: PackageLine[];
@@ -158,41 +165,41 @@ export class PackageCatalogue {
     let asked = 0;
     let last = from;
     for (;;) {
-      const wanted = query.limit - lines.length;
+      // Of many names that may not be seen, one line after the other would be looked for otherwise.
+      const wanted = isLimited ? Math.max(query.limit - lines.length, TOGETHER) : query.limit - lines.length;
       const names: Place[] = [];
       let isEnd = false;
-      while (names.length < wanted && budget.left > 0) {
+      while (names.length < wanted && budget.left > 0 && !isEnd) {
         const next = await stream.next();
-        if (!next) {
-          isEnd = true;
-          break;
-        }
+        isEnd = next === undefined;
+        if (!next) break;
         budget.left -= 1;
         const fits = next.name.startsWith(prefix) && (needle === '' || next.name.toLowerCase().includes(needle));
         if (fits) names.push(next);
         else if (names.length === 0) last = next;
       }
-      lines.push(...(await this.#lines(holders, names, query)));
-      last = names.at(-1) ?? last;
+      for (const { place: at, line } of await this.#lines(holders, names, query)) {
+        if (lines.length === query.limit) return { lines, next: last };
+        lines.push(line);
+        last = at;
+      }
       if (isEnd) return { lines, next: undefined };
+      last = lines.length === query.limit ? last : (names.at(-1) ?? last);
       asked += names.length;
       const isOver = budget.left <= 0 || (isLimited && asked >= MAX_ASKED_FOR);
-      if (lines.length < query.limit && !isOver) continue;
-      return {
-        lines,
-        next: last && (await stream.next()) ? { name: last.name, publishedAt: last.publishedAt } : undefined,
-      };
+      if (lines.length === query.limit || isOver) return { lines, next: (await stream.next()) && last };
+      await turn();
     }
   }
 
-  async #lines(holders: ShownHolders, places: readonly Place[], query: PackageQuery): Promise<PackageLine[]> {
+  async #lines(holders: ShownHolders, places: readonly Place[], query: PackageQuery): Promise<Line[]> {
     if (places.length === 0) return [];
     const names = places.map(({ name }) => name);
     const shown = await this.#deps.versions.of(holders, names);
     const isElsewhere = await this.#laterPlaces(holders, places, query);
     return places.flatMap((each) => {
       const versions = shown.get(each.name);
-      return versions && !isElsewhere(each) ? [lineOf(holders, each.name, versions)] : [];
+      return versions && !isElsewhere(each) ? [{ place: each, line: lineOf(holders, each.name, versions) }] : [];
     });
   }
 

@@ -1,4 +1,5 @@
 /** One package as one caller may see it: what there is of it, its versions, and what each says of itself. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { clip, type Properties, type RepoPath, splitPath } from '../../core/ids.ts';
@@ -20,7 +21,7 @@ import {
 import type { BoundMember } from '../virtual/bound.ts';
 import type { PackageCatalogue, ShownHolders } from './catalogue.ts';
 import type { PageMarks } from './page-mark.ts';
-import { lastPublished, latestOf, newestFirst, type PackageVersions, type ShownVersion } from './versions.ts';
+import { lastPublished, latestOf, type PackageVersions, type ShownVersion } from './versions.ts';
 
 export interface ReleaseDeps {
   readonly database: Database;
@@ -85,6 +86,7 @@ export interface VersionFile extends Omit<FileFacts, 'nodeId' | 'createdAt'> {
 }
 
 const MAX_FILES = 1000;
+const STEP = 1000;
 const versionPlace = z.object({ version: z.string(), publishedAt: z.number() });
 
 export class PackageReleases {
@@ -101,7 +103,7 @@ export class PackageReleases {
     const tags = await this.#tagsOf(holders, versions);
     const tagged = tags.find((tag) => tag.name === 'latest')?.shown;
     const rows = versions.flatMap((shown) => shown.rows);
-    const downloads = await this.#deps.database.read((db) => listDownloads(db, rows.map(idOf)));
+    const downloads = await this.#downloadsOf(rows.map(idOf));
     const created = rows.reduce((first, { createdAt }) => Math.min(first, createdAt), Number.MAX_SAFE_INTEGER);
     return {
       repository: holders.row.key,
@@ -111,7 +113,7 @@ export class PackageReleases {
       versions: versions.length,
       createdAt: new Date(created).toISOString(),
       publishedAt: new Date(lastPublished(versions)).toISOString(),
-      downloads: sumOf(downloads.values()),
+      downloads,
       tags: tags.map((tag) => ({ name: tag.name, version: tag.shown.version })),
       heldBy: [...new Set(versions.map(({ holder }) => holder.repo.key as string))],
     };
@@ -130,8 +132,7 @@ export class PackageReleases {
     const from = marks.read(list, query.after, versionPlace);
     const needle = query.text?.toLowerCase() ?? '';
     const found = await this.#versionsOf(holders, name);
-    const wanted = needle === '' ? found : found.filter(({ version }) => version.toLowerCase().includes(needle));
-    const all = await newestFirst(holders.view, wanted);
+    const all = needle === '' ? found : found.filter(({ version }) => version.toLowerCase().includes(needle));
     const start = from ? placeAfter(holders, all, from) : 0;
     const page = all.slice(start, start + query.limit);
     const last = page.at(-1);
@@ -259,20 +260,30 @@ export class PackageReleases {
 
   /** Tags by name, each with the version it points to. */
   async #tagsOf(
-    { view }: ShownHolders,
+    { view, members }: ShownHolders,
     versions: readonly ShownVersion[],
   ): Promise<{ readonly name: string; readonly shown: ShownVersion }[]> {
     const { tagProperty } = view;
     if (tagProperty === undefined) return [];
     const byNode = new Map(versions.flatMap((shown) => shown.rows.map((row) => [row.nodeId, shown] as const)));
-    const values = await this.#deps.database.read((db) => listPropertyValues(db, [...byNode.keys()], tagProperty));
     const tags = new Map<string, ShownVersion>();
-    for (const { nodeId, value } of values) {
-      const shown = byNode.get(nodeId);
-      // Of several repositories the first has the word.
-      if (shown && !tags.has(value)) tags.set(value, shown);
+    for await (const ids of inSteps([...byNode.keys()])) {
+      const values = await this.#deps.database.read((db) => listPropertyValues(db, ids, tagProperty));
+      for (const { nodeId, value } of values) {
+        const [shown, known] = [byNode.get(nodeId), tags.get(value)];
+        // Of several repositories the first has the word.
+        if (shown && (!known || heldBefore(members, shown, known))) tags.set(value, shown);
+      }
     }
     return [...tags].map(([name, shown]) => ({ name, shown })).sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  async #downloadsOf(nodeIds: readonly number[]): Promise<number> {
+    let sum = 0;
+    for await (const ids of inSteps(nodeIds)) {
+      sum += sumOf((await this.#deps.database.read((db) => listDownloads(db, ids))).values());
+    }
+    return sum;
   }
 
   async #lines(holders: ShownHolders, page: readonly ShownVersion[]): Promise<VersionLine[]> {
@@ -313,6 +324,18 @@ const MAX_BESIDE = 100;
 
 function idOf({ nodeId }: Pick<VersionRow, 'nodeId'>): number {
   return nodeId;
+}
+
+/** So many at once as a statement takes in a few milliseconds; the others are let in between. */
+async function* inSteps(ids: readonly number[]): AsyncGenerator<readonly number[]> {
+  for (let from = 0; from < ids.length; from += STEP) {
+    if (from > 0) await turn();
+    yield ids.slice(from, from + STEP);
+  }
+}
+
+function heldBefore(members: readonly BoundMember[], one: ShownVersion, other: ShownVersion): boolean {
+  return members.indexOf(one.holder) < members.indexOf(other.holder);
 }
 
 function sumOf(numbers: Iterable<number>): number {

@@ -1,5 +1,6 @@
 /** The versions of packages as one caller may see them, made of the rows of the repositories that hold them. */
 import { setImmediate as turn } from 'node:timers/promises';
+import type { RepoPath } from '../../core/ids.ts';
 import { type PackageView, versionOfRow } from '../../core/package-view.ts';
 import type { Database } from '../../db/database.ts';
 import {
@@ -13,14 +14,18 @@ import { sortInTurns } from '../../lib/sort-in-turns.ts';
 import type { Holders } from '../directory.ts';
 import type { BoundMember } from '../virtual/bound.ts';
 
-/** A version with the repository that has it. */
-export interface ShownVersion {
+/** A version as the rows of one repository make it. */
+interface Folded {
   readonly version: string;
-  readonly holder: BoundMember;
-  /** Those the caller may read; at least one. */
+  /** At least one. */
   readonly rows: readonly VersionRow[];
   /** When the last of its rows came. */
   readonly publishedAt: number;
+}
+
+/** A version with the repository that has it, and those of its rows that the caller may read. */
+export interface ShownVersion extends Folded {
+  readonly holder: BoundMember;
 }
 
 const PAGE = 1000;
@@ -28,57 +33,56 @@ const PAGE = 1000;
 const SMALL = 100;
 const TOGETHER = 500;
 /** Rows of large packages are kept between requests, up to so many of them all. */
-const MAX_KEPT = 300_000;
+const MAX_KEPT = 200_000;
 
 export class PackageVersions {
   readonly #database: Database;
-  /** By repository and name, with those asked for last at the end. */
-  readonly #kept = new Map<string, { readonly revision: number; readonly rows: readonly VersionRow[] }>();
+  /** What large packages are for those who may read all of them, with those asked for last at the end. */
+  readonly #kept = new Map<
+    string,
+    { readonly revision: number; readonly files: number; readonly all: readonly Folded[] }
+  >();
   #keptRows = 0;
 
   constructor(database: Database) {
     this.#database = database;
   }
 
-  /** For each of the packages its versions, in no order; absent where the caller may see none. */
+  /** For each of the packages its versions, the newest first; absent where the caller may see none. */
   async of(
     { members, names: guarded, format }: Holders,
     names: readonly string[],
   ): Promise<ReadonlyMap<string, readonly ShownVersion[]>> {
     const view = format?.view;
-    const found = new Map<string, Map<string, ShownVersion>>();
-    if (!view) return new Map();
-    /** Names that a member with priority has: nobody behind it is asked for them. */
+    const found = new Map<string, readonly ShownVersion[]>();
+    if (!view) return found;
+    /** Names that a member with priority has: nobody behind those is asked for them. */
     const settled = new Set<string>();
-    let settling = new Set<string>();
     for (const bound of members) {
       const { member } = bound;
-      if (!member.priority) for (const name of settling) settled.add(name);
-      if (!member.priority) settling = new Set();
       const open: string[] = [];
       for (const name of names) {
-        if (!settled.has(name) && (await guarded.allows(member, name))) open.push(name);
+        if (!(settled.has(name) && !member.priority) && (await guarded.allows(member, name))) open.push(name);
       }
-      const rows = await this.#rowsOf(bound, open);
-      for (const [name, all] of rows) {
-        if (member.priority) settling.add(name);
-        const own = versionsOf(view, bound, all);
-        const before = found.get(name) ?? new Map<string, ShownVersion>();
-        for (const [version, shown] of own) if (!before.has(version)) before.set(version, shown);
-        if (before.size > 0) found.set(name, before);
+      for (const [name, own] of await this.#heldBy(view, bound, open)) {
+        if (member.priority) settled.add(name);
+        const before = found.get(name);
+        const shown = own.map((folded): ShownVersion => ({ ...folded, holder: bound }));
+        if (shown.length > 0) found.set(name, before ? await joined(view, before, shown) : shown);
       }
     }
-    return new Map([...found].map(([name, versions]) => [name, [...versions.values()]]));
+    return found;
   }
 
-  async #rowsOf(
+  /** The packages that the member has, with the versions that may be read: none where all may not. */
+  async #heldBy(
+    view: PackageView,
     { member, access }: BoundMember,
     names: readonly string[],
-  ): Promise<ReadonlyMap<string, readonly VersionRow[]>> {
-    // Rights are asked for the path that a file has now, not for one that was kept.
-    const { readsAll } = access;
-    const found = new Map<string, readonly VersionRow[]>();
+  ): Promise<ReadonlyMap<string, readonly Folded[]>> {
+    const found = new Map<string, readonly Folded[]>();
     const repoId = member.leaf.id;
+    const isReadable = access.readsAll ? undefined : (path: RepoPath) => access.allows('read', path);
     const listed = await this.#database.read((db) => listPackagesNamed(db, repoId, names));
     let together: string[] = [];
     let count = 0;
@@ -86,12 +90,16 @@ export class PackageVersions {
       const batch = together;
       [together, count] = [[], 0];
       for (const [name, rows] of await this.#database.read((db) => listVersionRowsOf(db, repoId, batch))) {
-        found.set(name, rows);
+        found.set(name, await folded(view, rows, isReadable));
       }
     };
     for (const each of listed.values()) {
       if (each.files > SMALL) {
-        found.set(each.name, readsAll ? await this.#large(repoId, each) : await this.#read(repoId, each.name));
+        // Rights are asked for the path that a file has now, not for one that was kept.
+        const own = isReadable
+          ? await folded(view, await this.#read(repoId, each.name), isReadable)
+          : await this.#large(view, repoId, each);
+        found.set(each.name, own);
         continue;
       }
       together.push(each.name);
@@ -104,23 +112,27 @@ export class PackageVersions {
     return found;
   }
 
-  /** The rows of a package that has many; what is kept is as old as the number that grows with every change. */
-  async #large(repoId: number, { name, revision }: ListedPackage): Promise<readonly VersionRow[]> {
+  /** A package that has many rows; what is kept is as old as the number that grows with every change. */
+  async #large(
+    view: PackageView,
+    repoId: number,
+    { name, revision, files }: ListedPackage,
+  ): Promise<readonly Folded[]> {
     const key = `${repoId}\n${name}`;
     const kept = this.#kept.get(key);
+    const all = kept?.revision === revision ? kept.all : await folded(view, await this.#read(repoId, name));
     this.#forget(key);
-    const rows = kept?.revision === revision ? kept.rows : await this.#read(repoId, name);
-    this.#kept.set(key, { revision, rows });
-    this.#keptRows += rows.length;
+    this.#kept.set(key, { revision, files, all });
+    this.#keptRows += files;
     for (const oldest of this.#kept.keys()) {
       if (this.#keptRows <= MAX_KEPT) break;
       this.#forget(oldest);
     }
-    return rows;
+    return all;
   }
 
   #forget(key: string): void {
-    this.#keptRows -= this.#kept.get(key)?.rows.length ?? 0;
+    this.#keptRows -= this.#kept.get(key)?.files ?? 0;
     this.#kept.delete(key);
   }
 
@@ -136,59 +148,59 @@ export class PackageVersions {
   }
 }
 
-function versionsOf(
+/** The versions that readable rows are of, the newest first. */
+async function folded(
   view: PackageView,
-  holder: BoundMember,
   rows: readonly VersionRow[],
-): ReadonlyMap<string, ShownVersion> {
-  const { access } = holder;
-  const readsAll = access.readsAll;
-  const found = new Map<string, { rows: VersionRow[]; publishedAt: number }>();
+  isReadable?: (path: RepoPath) => boolean,
+): Promise<Folded[]> {
+  const found = new Map<string, { readonly version: string; readonly rows: VersionRow[]; publishedAt: number }>();
   for (const row of rows) {
     const version = versionOfRow(view, row.row);
-    if (version === undefined || !(readsAll || access.allows('read', row.path))) continue;
+    if (version === undefined || (isReadable && !isReadable(row.path))) continue;
     const known = found.get(version);
-    if (!known) found.set(version, { rows: [row], publishedAt: row.createdAt });
+    if (!known) found.set(version, { version, rows: [row], publishedAt: row.createdAt });
     else {
       known.rows.push(row);
       known.publishedAt = Math.max(known.publishedAt, row.createdAt);
     }
   }
-  return new Map([...found].map(([version, shown]) => [version, { version, holder, ...shown }]));
+  return newestFirst(view, [...found.values()]);
 }
 
-/** The versions with the newest first, in the order that the format gives them. */
-export async function newestFirst(view: PackageView, versions: readonly ShownVersion[]): Promise<ShownVersion[]> {
-  const { order } = view;
+/** Of a version that both have, that of the first. */
+async function joined(
+  view: PackageView,
+  first: readonly ShownVersion[],
+  second: readonly ShownVersion[],
+): Promise<readonly ShownVersion[]> {
+  const known = new Set(first.map(({ version }) => version));
+  const more = second.filter(({ version }) => !known.has(version));
+  return more.length === 0 ? first : newestFirst(view, [...first, ...more]);
+}
+
+async function newestFirst<T extends Folded>({ order }: PackageView, versions: readonly T[]): Promise<T[]> {
   if (!order) {
     return sortInTurns(
       versions,
       (one, other) => other.publishedAt - one.publishedAt || (one.version < other.version ? -1 : 1),
     );
   }
-  const keyed = versions.map((shown) => ({ shown, key: order.key(shown.version) }));
+  const keyed: { readonly each: T; readonly key: unknown }[] = [];
+  for (const each of versions) {
+    keyed.push({ each, key: order.key(each.version) });
+    if (keyed.length % PAGE === 0) await turn();
+  }
   const sorted = await sortInTurns(
     keyed,
-    (one, other) => order.compare(other.key, one.key) || (one.shown.version < other.shown.version ? 1 : -1),
+    (one, other) => order.compare(other.key, one.key) || (one.each.version < other.each.version ? 1 : -1),
   );
-  return sorted.map(({ shown }) => shown);
+  return sorted.map(({ each }) => each);
 }
 
 /** What a package is at its newest: the last that is finished, or where nothing is, the last there is. */
-export function latestOf(view: PackageView, versions: readonly ShownVersion[]): ShownVersion | undefined {
-  const { order, isPreliminary } = view;
-  let best: { readonly shown: ShownVersion; readonly key: unknown; readonly isPreliminary: boolean } | undefined;
-  for (const shown of versions) {
-    const each = { shown, key: order?.key(shown.version), isPreliminary: isPreliminary?.(shown.version) ?? false };
-    if (!best || isNewer(each, best)) best = each;
-  }
-  return best?.shown;
-
-  function isNewer(one: NonNullable<typeof best>, other: NonNullable<typeof best>): boolean {
-    if (one.isPreliminary !== other.isPreliminary) return other.isPreliminary;
-    if (order) return order.compare(one.key, other.key) > 0;
-    return one.shown.publishedAt > other.shown.publishedAt;
-  }
+export function latestOf({ isPreliminary }: PackageView, versions: readonly ShownVersion[]): ShownVersion | undefined {
+  return versions.find(({ version }) => !isPreliminary?.(version)) ?? versions[0];
 }
 
 /** When something of the package came last. */
