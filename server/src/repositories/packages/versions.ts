@@ -67,7 +67,9 @@ export class PackageVersions {
       for (const [name, own] of await this.#heldBy(view, bound, open)) {
         if (member.priority) settled.add(name);
         const before = found.get(name);
-        const shown = own.map((folded): ShownVersion => ({ ...folded, holder: bound }));
+        const shown = own.map(
+          ({ version, rows, publishedAt }): ShownVersion => ({ version, rows, publishedAt, holder: bound }),
+        );
         if (shown.length > 0) found.set(name, before ? await joined(view, before, shown) : shown);
       }
     }
