@@ -14,6 +14,7 @@ export const measureNames = [
   'pullthrough',
   'npm-install',
   'npm-packuments',
+  'packument',
   'chart-index',
   'pypi-simple',
 ] as const;

@@ -12,6 +12,7 @@ import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
 import { measureNpmInstall } from './measures/npm-install.ts';
 import { measureNpmPackuments } from './measures/npm-packuments.ts';
+import { measurePackument } from './measures/packument.ts';
 import { measurePull } from './measures/pull.ts';
 import { measurePullThrough } from './measures/pullthrough.ts';
 import { measurePush } from './measures/push.ts';
@@ -42,6 +43,7 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   pullthrough: measurePullThrough,
   'npm-install': measureNpmInstall,
   'npm-packuments': measureNpmPackuments,
+  packument: measurePackument,
   'chart-index': measureChartIndex,
   'pypi-simple': measurePypiSimple,
 };

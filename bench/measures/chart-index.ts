@@ -1,23 +1,18 @@
-import { createServer, type Server } from 'node:http';
-import { gunzipSync } from 'node:zlib';
-import type { Database } from '../../server/src/db/database.ts';
-import { openPostgres } from '../../server/src/db/dialects/postgres.ts';
-import { openSqlite } from '../../server/src/db/dialects/sqlite.ts';
 import { startPostgres } from '../../server/test/support/postgres.ts';
 import { type ChartCount, chartArchive, chartName, fillCharts, upstreamIndex } from '../charts.ts';
 import type { Context } from '../context.ts';
-import { findDatabase } from '../fill.ts';
-import { Connection, type Reply } from '../load/connection.ts';
-import { percentile, spreadOf } from '../stats.ts';
+import {
+  ask,
+  measureDocument,
+  openDatabase,
+  startUpstream,
+  stopUpstream,
+  timed,
+  type Upstream,
+} from '../large-document.ts';
 import { createRepository } from '../targets/administration.ts';
 import type { Target } from '../targets/target.ts';
-import { basicOf, withWaits } from '../waits.ts';
 
-const warmBarMs = 10;
-const publishBarMs = 200;
-const waitBarMs = 50;
-const warmReads = 100;
-const publishes = 10;
 /** Answered from memory after the first time. */
 const probe = '/artifactory/api/storage/generic-local/small';
 const few: ChartCount = { prefix: 'few', names: 50, versions: 10 };
@@ -44,8 +39,8 @@ export async function measureChartIndex(ctx: Context): Promise<void> {
   }
   const size: ChartCount = { prefix: 'chart', names: ctx.options.isQuick ? 1000 : 5000, versions: 10 };
   const upstreams = [
-    await startUpstream(upstreamIndex({ ...few, prefix: 'beside' })),
-    await startUpstream(upstreamIndex({ ...size, prefix: 'far' })),
+    await startUpstream('/index.yaml', upstreamIndex({ ...few, prefix: 'beside' }), 'application/x-yaml'),
+    await startUpstream('/index.yaml', upstreamIndex({ ...size, prefix: 'far' }), 'application/x-yaml'),
   ] as const;
   try {
     await measureOn(ctx, { database: 'SQLite', size, upstreams });
@@ -56,25 +51,8 @@ export async function measureChartIndex(ctx: Context): Promise<void> {
       await postgres.stop();
     }
   } finally {
-    for (const { server } of upstreams) {
-      server.closeAllConnections();
-      server.close();
-    }
+    for (const upstream of upstreams) stopUpstream(upstream);
   }
-}
-
-type Upstream = { readonly server: Server; readonly url: string };
-
-async function startUpstream(index: Buffer): Promise<Upstream> {
-  const server = createServer((request, response) => {
-    const isIndex = request.url === '/index.yaml';
-    response.writeHead(isIndex ? 200 : 404, { 'Content-Type': 'application/x-yaml' });
-    response.end(isIndex ? index : '');
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The upstream has no port');
-  return { server, url: `http://127.0.0.1:${address.port}/` };
 }
 
 type Place = {
@@ -94,7 +72,7 @@ async function measureOn(ctx: Context, place: Place): Promise<void> {
     await target.reset();
     await prepare(target, upstreams);
     await target.stop();
-    const opened = await open(target, url);
+    const opened = await openDatabase(target, url);
     try {
       await fillCharts(opened, 'charts-local', size);
       await fillCharts(opened, 'charts-few', few);
@@ -111,11 +89,6 @@ async function measureOn(ctx: Context, place: Place): Promise<void> {
   } finally {
     await target.remove();
   }
-}
-
-async function open(target: Target, url: string | undefined): Promise<Database> {
-  if (url === undefined) return openSqlite(findDatabase(target.dir));
-  return openPostgres({ url, poolSize: 2, onError: (error) => console.log(`  ${error.message}`) });
 }
 
 async function prepare(target: Target, [small, large]: Place['upstreams']): Promise<void> {
@@ -139,118 +112,24 @@ async function prepare(target: Target, [small, large]: Place['upstreams']): Prom
 
 async function measureCase(ctx: Context, target: Target, one: Case & { readonly count: number }): Promise<void> {
   const { label, key, publishesTo, count } = one;
-  const path = `/artifactory/api/helm/${key}/index.yaml`;
-  const read = () => timed(() => ask(target, 'GET', path, { encoding: 'gzip' }));
-  const cold = await withWaits(target, probe, read);
-  const bytes = gunzipSync(cold.result.value.body ?? Buffer.alloc(0));
-  addWaits(ctx, `${label}: the longest request of others while it is made`, cold.waits, cold.result.ms);
-  const warm: number[] = [];
-  for (let i = 0; i < warmReads; i++) warm.push((await read()).ms);
-  const p95 = percentile(warm, 95);
-  ctx.report.add({
-    measure: 'chart-index',
-    label: `${label}: index of ${count} charts, warm`,
-    unit: 'ms',
-    subject: spreadOf(warm),
-    verdict: { wanted: `≤ ${warmBarMs} ms`, isMet: spreadOf(warm).median <= warmBarMs },
-    note: `p95 ${p95.toFixed(1)} ms; ${megabytes(bytes)}, compressed ${megabytes(cold.result.value.body)}`,
-    errors: [],
-  });
-  if (publishesTo !== undefined) await measurePublishing(ctx, target, { label, publishesTo, read });
-}
-
-function megabytes(bytes: Buffer | undefined): string {
-  return `${((bytes?.length ?? 0) / 1e6).toFixed(1)} MB`;
-}
-
-type Publishing = {
-  readonly label: string;
-  readonly publishesTo: string;
-  readonly read: () => Promise<Timed<Reply>>;
-};
-
-async function measurePublishing(
-  ctx: Context,
-  target: Target,
-  { label, publishesTo, read }: Publishing,
-): Promise<void> {
-  const took: number[] = [];
-  const answered: number[] = [];
-  const errors: string[] = [];
-  const { waits } = await withWaits(target, probe, async () => {
-    for (let i = 0; i < publishes; i++) {
-      const [name, version] = [chartName(few, i), `2.${i}.0`];
-      const body = await chartArchive(name, version);
-      const put = await timed(() =>
-        ask(target, 'PUT', `/artifactory/api/helm/${publishesTo}/${name}-${version}.tgz`, { body }),
-      );
-      const index = await read();
-      answered.push(put.ms);
-      took.push(put.ms + index.ms);
-      if (i === publishes - 1 && !gunzipSync(index.value.body ?? '').includes(`"${name}-${version}.tgz"`)) {
-        errors.push('the index does not hold what was published');
-      }
-    }
-  });
-  const p95 = percentile(took, 95);
-  ctx.report.add({
-    measure: 'chart-index',
-    label: `${label}: a chart published, until the index has it`,
-    unit: 'ms',
-    subject: spreadOf(took),
-    verdict: { wanted: `p95 ≤ ${publishBarMs} ms`, isMet: p95 <= publishBarMs && errors.length === 0 },
-    note: `p95 ${p95.toFixed(0)} ms; the upload alone was answered after ${percentile(answered, 50).toFixed(0)} ms`,
-    errors,
-  });
-  addWaits(ctx, `${label}: the longest request of others while charts are published`, waits);
-}
-
-function addWaits(
-  ctx: Context,
-  label: string,
-  { ms, longestMs }: { ms: readonly number[]; longestMs: number },
-  took?: number,
-) {
-  const after = took === undefined ? '' : `; it took ${(took / 1000).toFixed(1)} s`;
-  ctx.report.add({
+  await measureDocument(ctx, target, {
     measure: 'chart-index',
     label,
-    unit: 'ms',
-    subject: spreadOf([longestMs]),
-    verdict: { wanted: `≤ ${waitBarMs} ms`, isMet: longestMs <= waitBarMs },
-    note: `${ms.length} requests, p99 ${percentile(ms, 99).toFixed(1)} ms${after}`,
-    errors: [],
+    what: `index of ${count} charts`,
+    probe,
+    path: `/artifactory/api/helm/${key}/index.yaml`,
+    publish:
+      publishesTo === undefined
+        ? undefined
+        : {
+            what: 'a chart',
+            send: async (i) => {
+              const [name, version] = [chartName(few, i), `2.${i}.0`];
+              const body = await chartArchive(name, version);
+              const path = `/artifactory/api/helm/${publishesTo}/${name}-${version}.tgz`;
+              const { ms } = await timed(() => ask(target, 'PUT', path, { body }));
+              return { ms, seen: `"${name}-${version}.tgz"` };
+            },
+          },
   });
-}
-
-type Timed<T> = { readonly value: T; readonly ms: number };
-
-async function timed<T>(work: () => Promise<T>): Promise<Timed<T>> {
-  const from = performance.now();
-  const value = await work();
-  return { value, ms: performance.now() - from };
-}
-
-type Asked = { readonly body?: Buffer; readonly encoding?: string };
-
-async function ask(target: Target, method: string, path: string, asked: Asked = {}): Promise<Reply> {
-  const { host, port } = target.endpoint;
-  const { body, encoding } = asked;
-  const lines = [
-    `${method} ${path} HTTP/1.1`,
-    `Host: ${host}:${port}`,
-    `Authorization: ${basicOf(target)}`,
-    ...(body ? [`Content-Length: ${body.length}`, 'Content-Type: application/octet-stream'] : []),
-    ...(encoding === undefined ? [] : [`Accept-Encoding: ${encoding}`]),
-  ];
-  const connection = new Connection({ host, port });
-  try {
-    const head = `${lines.join('\r\n')}\r\n\r\n`;
-    const reply = await connection.exchange({ head, keepsBody: true, ...(body && { body: [body] }) });
-    if (reply.status >= 300)
-      throw new Error(`${method} ${path} was answered ${reply.status}: ${reply.body?.toString()}`);
-    return reply;
-  } finally {
-    connection.close();
-  }
 }

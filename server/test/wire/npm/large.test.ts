@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { makePackage, publish, publishDocument } from '../../formats/npm-samples.ts';
+import { multiplyVersions } from '../../support/many-versions.ts';
 import { STORAGES } from '../../support/test-app.ts';
 import { BASE, type NpmWorld, startNpmWorld } from './npm-world.ts';
 
@@ -48,7 +49,7 @@ for (const storage of STORAGES) {
 
     test(`a package of ${MANY} versions is served, and published to`, async (t) => {
       await publish(world.writer, BASE, publishDocument(await makePackage('vast', '0.0.0', rich)));
-      await multiply(world, 'vast');
+      await multiplyVersions(world.database, 'vast', MANY);
       const headers = { 'Accept-Encoding': 'gzip', Accept: 'application/vnd.npm.install-v1+json' };
       const delay = monitorEventLoopDelay({ resolution: 5 });
       const measured = async <T>(work: () => Promise<T>): Promise<{ result: T; ms: number; blockedMs: number }> => {
@@ -92,46 +93,5 @@ const rich = {
 function report(t: TestContext, times: Readonly<Record<string, { ms: number; blockedMs: number }>>): void {
   for (const [what, { ms, blockedMs }] of Object.entries(times)) {
     t.diagnostic(`${what}: ${ms.toFixed(1)} ms, nobody else waited longer than ${blockedMs.toFixed(1)} ms`);
-  }
-}
-
-/** Rows of very many versions, all of the same bytes. */
-async function multiply({ database }: NpmWorld, name: string): Promise<void> {
-  const { kysely } = database;
-  const one = await kysely
-    .selectFrom('package_version')
-    .innerJoin('node', 'node.id', 'package_version.node_id')
-    .selectAll('node')
-    .select('package_version.metadata')
-    .where('package_version.name', '=', name)
-    .executeTakeFirstOrThrow();
-  const { id: _, metadata, ...node } = one;
-  const made = { ...(JSON.parse(metadata) as Record<string, unknown>), tags: {} };
-  for (let from = 0; from < MANY; from += 100) {
-    const versions = Array.from({ length: 100 }, (_, i) => `0.${Math.floor((from + i) / 100) + 1}.${(from + i) % 100}`);
-    await database.transaction(async (tx) => {
-      const rows = await tx
-        .insertInto('node')
-        .values(versions.map((version) => ({ ...node, name: `${name}-${version}.tgz` })))
-        .returning(['id', 'name'])
-        .execute();
-      await tx
-        .insertInto('package_version')
-        .values(
-          rows.map((row) => {
-            const version = row.name.slice(name.length + 1, -4);
-            const text = JSON.stringify({ ...made, version }).replaceAll('0.0.0', version);
-            return {
-              node_id: row.id,
-              repo_id: node.repo_id,
-              name,
-              version,
-              metadata: text,
-              created_at: node.created_at,
-            };
-          }),
-        )
-        .execute();
-    });
   }
 }
