@@ -62,7 +62,9 @@ const WRITING = new Set(['PUT', 'DELETE', 'MKCOL']);
 const LOOKING = 4;
 const MAX_REASON = 400;
 /** Maven 4 shows nothing of an answer but what it says of itself as RFC 9457 has it. */
-const READS_PROBLEMS = /^Apache-Maven\//;
+const READS_PROBLEMS = /^Apache-Maven\/(?![0-3]\.)/;
+/** Of what is missing it must not be told so: it takes any problem for a failure, not for an absence. */
+const NO_PROBLEMS = new Set([401, 404, 410]);
 const PROBLEM = 'application/problem+json';
 
 export class ContentPlane {
@@ -182,9 +184,10 @@ class ContentCall implements Call {
     const { message } = error;
     const errors = [{ status: shown, message }];
     const agent = this.#exchange.request.headers['user-agent'] ?? '';
-    const reply = READS_PROBLEMS.test(agent)
-      ? latinJson(shown, PROBLEM, { status: shown, detail: message, errors }, { ...headers, 'Content-Type': PROBLEM })
-      : latinJson(shown, 'application/json', { errors }, headers);
+    const reply =
+      READS_PROBLEMS.test(agent) && !NO_PROBLEMS.has(shown)
+        ? latinJson(shown, PROBLEM, { status: shown, detail: message, errors }, { ...headers, 'Content-Type': PROBLEM })
+        : latinJson(shown, 'application/json', { errors }, headers);
     return { ...reply, reason: reasonOf(message) };
   }
 

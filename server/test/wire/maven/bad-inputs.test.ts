@@ -194,6 +194,11 @@ for (const storage of STORAGES) {
       assert.equal(status, 409);
       assert.match(String(detail), /its version is "2"/);
       assert.deepEqual(errors, [{ status: 409, message: detail }]);
+      // What is missing would be taken for a failure by this client, and older ones read the reason phrase.
+      const missing = await world.admin.request('GET', '/artifactory/libs/none/1/none-1.jar', { headers: agent });
+      assert.match(String(missing.headers['content-type']), /^application\/json/);
+      const older = await put(POM, makePom({ ...AT, version: '2' }), { 'User-Agent': 'Apache-Maven/3.9.16 (Java 17)' });
+      assert.match(String(older.headers['content-type']), /^application\/json/);
       const path = `/artifactory/libs/org/bad/1/${encodeURIComponent('ü\n')}.jar`;
       const odd = await fetch(`${world.app.url}${path}`, {
         headers: { authorization: world.admin.authorization ?? '' },
