@@ -9,25 +9,33 @@ import type { ChartGroup, ChartIndex } from './chart-index.ts';
 
 export const INDEX_TYPE = 'application/x-yaml';
 
-const ofGroups = new WeakMap<ChartGroup, readonly Piece[]>();
+const ofGroups = new WeakMap<ChartGroup, Piece>();
 const ofRuns = new WeakMap<Run, Piece>();
 const COMMA = new Piece(',\n');
 const END = new Piece(']');
 
 /** A chart with many versions stands alone in its group, and its runs are pieces by themselves. */
-function piecesOf(group: ChartGroup): readonly Piece[] {
-  const known = ofGroups.get(group);
-  if (known) return known;
+function* piecesOf(group: ChartGroup): Generator<Piece, void, void> {
   const [chart, ...others] = group.charts;
-  const isLarge = chart !== undefined && others.length === 0 && chart.runs.length > 1;
-  const made = isLarge ? largeChart(chart) : [new Piece(group.charts.map(textOf).join(',\n'))];
-  ofGroups.set(group, made);
-  return made;
+  if (chart !== undefined && others.length === 0 && chart.runs.length > 1) {
+    yield* largeChart(chart);
+    return;
+  }
+  let piece = ofGroups.get(group);
+  if (!piece) {
+    piece = new Piece(group.charts.map(textOf).join(',\n'));
+    ofGroups.set(group, piece);
+  }
+  yield piece;
 }
 
-function largeChart({ name, runs }: Chart): readonly Piece[] {
-  const pieces = runs.flatMap((run, i) => (i === 0 ? [pieceOf(run)] : [COMMA, pieceOf(run)]));
-  return [new Piece(`${JSON.stringify(name)}:[\n`), ...pieces, END];
+function* largeChart({ name, runs }: Chart): Generator<Piece, void, void> {
+  yield new Piece(`${JSON.stringify(name)}:[\n`);
+  for (const [i, run] of runs.entries()) {
+    if (i > 0) yield COMMA;
+    yield pieceOf(run);
+  }
+  yield END;
 }
 
 function pieceOf(run: Run): Piece {
@@ -55,8 +63,10 @@ export async function renderIndex(index: ChartIndex, contextPath?: string): Prom
   const all: Piece[] = [new Piece('{"apiVersion":"v1","entries":{\n')];
   for (const [i, group] of index.groups.entries()) {
     if (i > 0) all.push(COMMA);
-    all.push(...piecesOf(group));
-    if (spell.isOver) await spell.rest();
+    for (const piece of piecesOf(group)) {
+      all.push(piece);
+      if (spell.isOver) await spell.rest();
+    }
   }
   all.push(new Piece(`\n},${end}\n`));
   return { pieces: all, mediaType: INDEX_TYPE };
