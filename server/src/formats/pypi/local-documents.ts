@@ -63,7 +63,7 @@ function fileOf(row: PackageVersion): ProjectFile {
 /** Names of all projects. As long as none comes and none goes, the list is the same. */
 export async function buildList(source: DocumentSource, previous: ProjectList | undefined): Promise<ProjectList> {
   const marks = await source.marks();
-  if (!previous?.marks) return { names: await Array.fromAsync(source.packages()), marks };
+  if (!previous?.marks) return { names: await allNames(source), marks };
   const added: string[] = [];
   const gone = new Set<string>();
   for await (const name of source.changedPackages(previous.marks)) {
@@ -75,6 +75,16 @@ export async function buildList(source: DocumentSource, previous: ProjectList | 
   if (added.length === 0 && gone.size === 0) return { names: previous.names, marks };
   const names = [...previous.names, ...added].filter((name) => !gone.has(name));
   return { names: await sortInTurns(names, (a, b) => (a < b ? -1 : 1)), marks };
+}
+
+async function allNames(source: DocumentSource): Promise<string[]> {
+  const spell = new Spell();
+  const names: string[] = [];
+  for await (const name of source.packages()) {
+    names.push(name);
+    if (spell.isOver) await spell.rest();
+  }
+  return names;
 }
 
 async function isThere(source: DocumentSource, name: string): Promise<boolean> {
