@@ -47,7 +47,7 @@ export async function measureNpmInstall(ctx: Context): Promise<void> {
   });
 }
 
-/** Fills both caches; the lock files that come of it must say the same but for the addresses. */
+/** Fills both caches; the lock files that come of it must name the same versions. */
 async function measureCold(ctx: Context, world: NpmWorld): Promise<Map<Way, string>> {
   const locks = new Map<Way, string>();
   const seconds = new Map<Way, number>();
@@ -57,6 +57,7 @@ async function measureCold(ctx: Context, world: NpmWorld): Promise<Map<Way, stri
     seconds.set(way, done.seconds);
   }
   const [own, other] = [world.virtual, world.verdaccio].map((way) => withoutHosts(locks.get(way) ?? '', way));
+  const differences = differencesOf(own ?? '', other ?? '');
   const { names, installations } = readLock(locks.get(world.virtual) ?? '');
   ctx.report.add({
     measure,
@@ -66,10 +67,32 @@ async function measureCold(ctx: Context, world: NpmWorld): Promise<Map<Way, stri
     baseline: spreadOf([seconds.get(world.verdaccio) ?? Number.NaN]),
     note:
       `npm ${await readNpmVersion()}; baseline: ${world.verdaccio.name}; ${installations} installations of ` +
-      `${names.length} packages`,
-    errors: own === other ? [] : ['the lock files differ in more than addresses'],
+      `${names.length} packages; ${renderDifferences(differences)}`,
+    errors:
+      differences.has('version') || differences.has('integrity') ? ['the lock files name different versions'] : [],
   });
   return locks;
+}
+
+/** The fields in which two lock files differ, each with an example. */
+function differencesOf(own: string, other: string): ReadonlyMap<string, string> {
+  const [mine = {}, theirs = {}] = [own, other].map(
+    (lock) => (JSON.parse(lock) as { packages: Record<string, Record<string, unknown>> }).packages,
+  );
+  const found = new Map<string, string>();
+  for (const place of new Set([...Object.keys(mine), ...Object.keys(theirs)])) {
+    const [a, b] = [mine[place] ?? {}, theirs[place] ?? {}];
+    for (const field of new Set([...Object.keys(a), ...Object.keys(b)])) {
+      const [left, right] = [JSON.stringify(a[field]), JSON.stringify(b[field])];
+      if (left !== right && !found.has(field)) found.set(field, `${place}: ${left} and ${right}`.slice(0, 200));
+    }
+  }
+  return found;
+}
+
+function renderDifferences(differences: ReadonlyMap<string, string>): string {
+  if (differences.size === 0) return 'the lock files are the same but for addresses';
+  return `the lock files differ in ${[...differences].map(([field, example]) => `"${field}" (${example})`).join(', ')}`;
 }
 
 function withoutHosts(lock: string, { registry }: Way): string {
