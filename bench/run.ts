@@ -79,7 +79,7 @@ async function main(options: Options): Promise<void> {
     process.once(signal, () => {
       for (const target of targets) target.kill();
       pool.stop();
-      rmSync(rootDir, { recursive: true, force: true });
+      rmSync(rootDir, { recursive: true, force: true, maxRetries: 5 });
       process.exit(130);
     });
   }
