@@ -193,7 +193,10 @@ function readRelease(name: string, version: string, manifest: Json, base: URL): 
   };
 }
 
-/** Where a tarball lies here: at the path it has below the upstream's address, otherwise where it belongs. */
+/**
+ * Where a tarball lies here: at the path it has below the upstream's address, also where that is on another host, since
+ * lock files repeat it; otherwise where it belongs.
+ */
 function placeOf(
   name: string,
   version: string,
@@ -205,7 +208,9 @@ function placeOf(
     const below = url.host === base.host && url.search === '' && url.pathname.startsWith(folder);
     const path = below ? decodeURIComponent(url.pathname.slice(folder.length)) : '';
     if (path.endsWith('.tgz') && readTarballPath(path)?.name === name) return { path: parseRepoPath(path) };
-    return { path: tarballPath(name, version), link: url.href };
+    const tail = `${name}/-/${decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf('/') + 1))}`;
+    const isUsual = decodeURIComponent(url.pathname).endsWith(`/${tail}`) && readTarballPath(tail)?.version === version;
+    return { path: isUsual ? parseRepoPath(tail) : tarballPath(name, version), link: url.href };
   } catch {
     return undefined;
   }
