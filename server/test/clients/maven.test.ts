@@ -141,16 +141,18 @@ for (const name of ['maven', 'maven39', 'maven4'] as const) {
     test('says why the server refuses', async () => {
       const snapshot = await fails(...deploy('releases', '1-SNAPSHOT', await jar('refused')));
       assert.match(snapshot, /409/);
-      assert.match(snapshot, /snapshot release handling policy/);
+      // Maven 4 reads nothing but the status of the answer to an upload.
+      const isTold = name !== 'maven4';
+      if (isTold) assert.match(snapshot, /snapshot release handling policy/);
       const text = await fails(
         ...deploy('all', '1.0', await jar('stranger')).map((arg) => arg.replace('=entrepot', '=stranger')),
       );
-      assert.match(text, /401|[Uu]nauthorized|[Nn]ot authorized/);
+      assert.match(text, /401|[Uu]nauthorized|[Nn]ot authorized|too many authentication attempts/);
       const pom = join(work, 'other.xml');
       await writeFile(pom, makePom({ group, artifact: 'other', version: '7' }));
       const inconsistent = await fails(...deploy('all', '8', await jar('inconsistent'), `-DpomFile=${pom}`));
       assert.match(inconsistent, /409/);
-      assert.match(inconsistent, /artifactId is "other"|version is "7"/);
+      if (isTold) assert.match(inconsistent, /artifactId is "other"|version is "7"/);
     });
   });
 }
