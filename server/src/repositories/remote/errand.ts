@@ -64,12 +64,15 @@ export class FileErrand implements Errand {
   readonly key: string;
   readonly #deps: ErrandDeps;
   readonly #options: FileErrandOptions;
+  /** What is forgotten while this is asking must not be known by its answer. */
+  readonly #round: number;
 
   constructor(deps: ErrandDeps, options: FileErrandOptions) {
     this.#deps = deps;
     this.#options = options;
     this.repoId = options.repoId;
     this.key = options.fetch.key;
+    this.#round = deps.freshness.roundOf(options.repoId);
   }
 
   async run(told: Told): Promise<Announcement> {
@@ -234,11 +237,11 @@ export class FileErrand implements Errand {
     // Plain files outlive what they were copied from; what is refused may be there all the same.
     const keeps = held !== undefined && (verdict.refused || 'path' in wanted);
     if (keeps && !verdict.refused && item) {
-      await this.#deps.freshness.set(this.repoId, this.key, { ...item, checkedAt: now });
+      await this.#note({ ...item, checkedAt: now });
     } else if (forMs > 0 && !keeps) {
       const absence = { sha256: undefined, etag: undefined, lastModified: undefined, checkedAt: now };
       const absentUntil = now + forMs;
-      await this.#deps.freshness.set(this.repoId, this.key, { ...absence, absentUntil, reason: verdict.reason });
+      await this.#note({ ...absence, absentUntil, reason: verdict.reason });
     }
     if (verdict.refused) this.#deps.warn({ repository: this.#options.repo, path: fetch.path }, verdict.reason);
     return { kind: 'absent', reason: verdict.reason, refused: verdict.refused };
@@ -249,7 +252,7 @@ export class FileErrand implements Errand {
     const { fetch, item } = this.#options;
     if (!fetch.mutable) return;
     const isOld = item !== undefined && item.sha256 === held?.sha256;
-    await this.#deps.freshness.set(this.repoId, this.key, {
+    await this.#note({
       sha256: held?.sha256,
       etag: validator(headers.etag) ?? (isOld ? item.etag : undefined),
       lastModified: validator(headers['last-modified']) ?? (isOld ? item.lastModified : undefined),
@@ -257,6 +260,10 @@ export class FileErrand implements Errand {
       absentUntil: 0,
       reason: undefined,
     });
+  }
+
+  #note(item: RemoteItem): Promise<void> {
+    return this.#deps.freshness.set(this.repoId, this.key, item, this.#round);
   }
 
   async #takeWhole({ answer, digests, upstream, told }: Taken, maxBytes: number): Promise<void> {

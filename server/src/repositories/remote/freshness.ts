@@ -47,12 +47,21 @@ export class Freshness {
     return item;
   }
 
-  /** Remembers what the upstream said. Its loss at a power cut only makes us ask again. */
-  async set(repoId: number, key: string, item: RemoteItem): Promise<void> {
+  /**
+   * Remembers what the upstream said when it was asked in that round of the repository; what was to be forgotten since
+   * then is kept as something to ask for again. Its loss at a power cut only makes us ask again.
+   */
+  async set(repoId: number, key: string, told: RemoteItem, round: number): Promise<void> {
+    const item = round === this.roundOf(repoId) ? told : { ...told, checkedAt: 0, absentUntil: 0, reason: undefined };
     const name = this.#name(repoId, key);
     this.#known.set(name, { item, readAt: performance.now() });
     this.#graces.delete(name);
     await this.#database.transaction((tx) => setRemoteItem(tx, repoId, key, item), { durable: false });
+  }
+
+  /** Changes with each `forget`. */
+  roundOf(repoId: number): number {
+    return this.#rounds.get(repoId) ?? 0;
   }
 
   /** Why an older copy is served for a while without asking; undefined where it is time to ask. */
@@ -68,10 +77,10 @@ export class Freshness {
 
   /** Forgets what this process remembers of a repository. */
   forget(repoId: number): void {
-    this.#rounds.set(repoId, (this.#rounds.get(repoId) ?? 0) + 1);
+    this.#rounds.set(repoId, this.roundOf(repoId) + 1);
   }
 
   #name(repoId: number, key: string): string {
-    return `${repoId}.${this.#rounds.get(repoId) ?? 0}\n${key}`;
+    return `${repoId}.${this.roundOf(repoId)}\n${key}`;
   }
 }

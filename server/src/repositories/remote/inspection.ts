@@ -124,6 +124,8 @@ export async function forgetFreshness(
 ): Promise<void> {
   const row = await requireRemote(deps.database, key);
   const below = path !== '' && hasPaths(row.packageType) ? path : ROOT;
+  // Before the rows change, for fetches under way that have none yet; and after, for what was read meanwhile.
+  deps.remotes.freshness.forget(row.id);
   for (let after: string | undefined; ; ) {
     const page = { path: below, after, limit: PAGE };
     after = await deps.database.transaction((tx) => expireRemoteItems(tx, row.id, page), { durable: false });

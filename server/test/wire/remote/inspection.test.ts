@@ -145,6 +145,23 @@ onEachRemoteStorage('a remote repository', (world) => {
     await expectStatus(app.admin.request('POST', '/artifactory/api/zap/nowhere'), 404);
   });
 
+  test('does not know by an answer what was to be forgotten while it asked', async () => {
+    const { upstream, remote, get, app } = world();
+    const at = await remote('zapped-early');
+    const held = Promise.withResolvers<void>();
+    upstream.on('/up/early.txt', async ({ send }) => {
+      await held.promise;
+      send(200, 'one');
+    });
+    const first = get(`${at}/early.txt`);
+    await eventually(() => assert.equal(upstream.count('/up/early.txt'), 1));
+    await expectStatus(app.admin.request('POST', '/artifactory/api/zap/zapped-early'), 200);
+    held.resolve();
+    assert.equal((await first).text, 'one');
+    upstream.serve('/up/early.txt', 'two');
+    await eventually(async () => assert.equal((await get(`${at}/early.txt`)).text, 'two'));
+  });
+
   test('is inspected by administrators, and zapped by those who manage it', async () => {
     const { remote, app } = world();
     await remote('guarded');
