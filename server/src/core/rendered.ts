@@ -68,7 +68,7 @@ export class RenderedDocuments {
     for (const piece of rendered.pieces) {
       const holders = this.#holders.get(piece) ?? 0;
       this.#holders.set(piece, holders + 1);
-      if (holders === 0) this.#bytes += piece.bytes.length;
+      if (holders === 0) this.#bytes += piece.size;
     }
     for (const [oldest, { rendered: old, variant: of }] of this.#kept) {
       if (this.#bytes <= this.#maxBytes) return;
@@ -85,7 +85,7 @@ export class RenderedDocuments {
       return;
     }
     this.#holders.delete(piece);
-    this.#bytes -= piece.bytes.length;
+    this.#bytes -= piece.size;
   }
 }
 
@@ -101,7 +101,7 @@ export async function renderedReply(
   const asked = rendered.size >= COMPRESSED_FROM && takesGzip(request.headers['accept-encoding']);
   return {
     status: 200,
-    bytes: asked ? await rendered.gzip() : rendered.chunks,
+    bytes: asked ? await rendered.gzip() : await rendered.chunks(),
     headers: { ...common, 'Content-Type': rendered.mediaType, ...(asked && { 'Content-Encoding': 'gzip' }) },
   };
 }

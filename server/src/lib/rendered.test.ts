@@ -18,8 +18,17 @@ const BODIES: Readonly<Record<string, Rendered>> = {
 for (const [what, rendered] of Object.entries(BODIES)) {
   test(`${what}: the compressed form is one gzip stream of the plain one`, async () => {
     assert.equal(rendered.size, rendered.bytes.length);
-    assert.deepEqual(Buffer.concat(rendered.chunks), rendered.bytes);
+    assert.deepEqual(Buffer.concat(await rendered.chunks()), rendered.bytes);
     assert.deepEqual(gunzipSync(Buffer.concat(await rendered.gzip())), rendered.bytes);
+  });
+
+  test(`${what}: is the same after it was compressed, plain and in another document`, async () => {
+    const before = Buffer.concat(await rendered.chunks());
+    await rendered.gzip();
+    assert.deepEqual(Buffer.concat(await rendered.chunks()), before);
+    const twice = new Rendered([...rendered.pieces, ...rendered.pieces], 'text/plain');
+    assert.deepEqual(gunzipSync(Buffer.concat(await twice.gzip())), Buffer.concat([before, before]));
+    assert.deepEqual(gunzipSync(Buffer.concat(await rendered.gzip())), before);
   });
 
   test(`${what}: checksums are those of all the bytes`, async () => {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { constants, crc32, deflateRaw } from 'node:zlib';
+import { constants, crc32, deflateRaw, inflateRawSync } from 'node:zlib';
 import { joinedCrc, type Shift, shiftOver } from './crc-joined.ts';
 import { Spell } from './spell.ts';
 
@@ -16,31 +16,59 @@ const JOINED_BYTES = 64 * 1024;
 /** The header of a gzip file without a name and a time, and the empty last block of its content. */
 const GZIP_HEAD = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 const LAST_BLOCK = Buffer.from([3, 0]);
+const EMPTY = Buffer.alloc(0);
 
 /** Bytes that stand in one or more documents. Whoever makes one keeps it to some hundred KB. */
 export class Piece {
-  readonly bytes: Buffer;
+  readonly size: number;
   readonly sha1: Buffer;
-  #deflated: Promise<Buffer> | undefined;
+  /** Undefined while only the compressed form is kept, which is all that most clients ask for. */
+  #bytes: Buffer | undefined;
+  #compressed: Buffer | undefined;
+  #compressing: Promise<Buffer> | undefined;
   #crc: { readonly sum: number; readonly shift: Shift } | undefined;
 
   constructor(content: string | Buffer) {
-    this.bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    this.sha1 = createHash('sha1').update(this.bytes).digest();
+    this.#bytes = typeof content === 'string' ? Buffer.from(content) : content;
+    this.size = this.#bytes.length;
+    this.sha1 = createHash('sha1').update(this.#bytes).digest();
+  }
+
+  /** What was asked for again after it was compressed is kept in both forms. */
+  get bytes(): Buffer {
+    this.#bytes ??= inflateRawSync(this.#compressed ?? EMPTY, { finishFlush: constants.Z_SYNC_FLUSH });
+    return this.#bytes;
   }
 
   /** Ends at a byte and refers to nothing before it, so that it can stand behind any other. */
-  deflated(): Promise<Buffer> {
-    this.#deflated ??= compress(this.bytes, { finishFlush: constants.Z_SYNC_FLUSH }).catch((error: unknown) => {
-      this.#deflated = undefined;
-      throw error;
+  async deflated(): Promise<Buffer> {
+    if (this.#compressed) return this.#compressed;
+    this.#compressing ??= this.#deflate().finally(() => {
+      this.#compressing = undefined;
     });
-    return this.#deflated;
+    return this.#compressing;
+  }
+
+  /** Has the compressed form stand in a buffer that is kept anyway, where it has been copied to. */
+  moveDeflated(copy: Buffer): void {
+    this.#compressed = copy;
+  }
+
+  async #deflate(): Promise<Buffer> {
+    const { bytes } = this;
+    this.#crc ??= { sum: crc32(bytes), shift: shiftOver(bytes.length) };
+    const made = await compress(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+    // What comes of it stands in a larger buffer.
+    const compressed = Buffer.allocUnsafeSlow(made.length);
+    made.copy(compressed);
+    this.#compressed = compressed;
+    this.#bytes = undefined;
+    return compressed;
   }
 
   /** The CRC-32 of what has the sum `before` with the piece behind it. */
   crcAfter(before: number): number {
-    this.#crc ??= { sum: crc32(this.bytes), shift: shiftOver(this.bytes.length) };
+    this.#crc ??= { sum: crc32(this.bytes), shift: shiftOver(this.size) };
     return joinedCrc(before, this.#crc.sum, this.#crc.shift);
   }
 }
@@ -63,7 +91,7 @@ export class Rendered {
   constructor(pieces: readonly Piece[], mediaType: string) {
     this.pieces = pieces;
     this.mediaType = mediaType;
-    this.size = pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.size = pieces.reduce((sum, { size }) => sum + size, 0);
     const [only] = pieces;
     const sums =
       pieces.length === 1 && only
@@ -87,13 +115,20 @@ export class Rendered {
     return new Rendered(pieces, mediaType);
   }
 
-  get chunks(): readonly Buffer[] {
-    return this.pieces.map(({ bytes }) => bytes);
+  /** The bytes behind one another. */
+  async chunks(): Promise<readonly Buffer[]> {
+    const spell = new Spell();
+    const chunks: Buffer[] = [];
+    for (const piece of this.pieces) {
+      chunks.push(piece.bytes);
+      if (spell.isOver) await spell.rest();
+    }
+    return chunks;
   }
 
   /** The bytes in one buffer, which for large documents takes its time. */
   get bytes(): Buffer {
-    return joined(this.chunks);
+    return joined(this.pieces.map(({ bytes }) => bytes));
   }
 
   /** The bytes for clients that take gzip, compressed at the first of them. */
@@ -139,7 +174,15 @@ export class Rendered {
     trailer.writeUInt32LE(sum >>> 0, 0);
     trailer.writeUInt32LE(this.size % 2 ** 32, 4);
     parts.push(LAST_BLOCK, trailer);
-    return parts.reduce((length, part) => length + part.length, 0) <= JOINED_BYTES ? [Buffer.concat(parts)] : parts;
+    if (parts.reduce((length, part) => length + part.length, 0) > JOINED_BYTES) return parts;
+    const whole = Buffer.concat(parts);
+    let at = GZIP_HEAD.length;
+    for (const [i, piece] of this.pieces.entries()) {
+      const end = at + (parts[i + 1]?.length ?? 0);
+      piece.moveDeflated(whole.subarray(at, end));
+      at = end;
+    }
+    return [whole];
   }
 }
 
