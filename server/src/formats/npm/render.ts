@@ -73,7 +73,12 @@ async function piecesOf(doc: Packument, { style, base, previous = [] }: RenderOp
     const isFirst = groups.length === 0;
     const kept = known.get(releases[0]);
     if (kept && kept.isFirst === isFirst && isSame(kept.releases, releases)) groups.push(kept);
-    else groups.push(renderGroup(doc.name, { releases, isFirst }, { style, base }));
+    else {
+      const group = renderGroup(doc.name, { releases, isFirst }, { style, base });
+      // What an upstream says is read anew when it changes, so that nothing of it is found again.
+      if (doc.own) groupOf.set(group.entries, group);
+      groups.push(group);
+    }
     if (spell.isOver) await spell.rest();
   }
   return groups;
@@ -106,14 +111,7 @@ function renderGroup(
   options: RenderOptions,
 ): Group {
   const { entries, times } = textOf(name, releases, options);
-  const group = {
-    releases,
-    isFirst,
-    entries: new Piece(isFirst ? entries.slice(1) : entries),
-    times: new Piece(times),
-  };
-  groupOf.set(group.entries, group);
-  return group;
+  return { releases, isFirst, entries: new Piece(isFirst ? entries.slice(1) : entries), times: new Piece(times) };
 }
 
 /** Their entries and their times, each with a comma before it. */
