@@ -20,7 +20,7 @@ export interface FoundDocument<T> {
 
 const MAX_READ = 1000;
 /** What is read of documents takes more than their bytes, but follows from them. */
-const MAX_READ_BYTES = 64 * 1024 * 1024;
+const MAX_READ_BYTES = 16 * 1024 * 1024;
 
 type Parse<T> = (bytes: Buffer, about: { readonly mediaType: string }) => T | Promise<T>;
 
