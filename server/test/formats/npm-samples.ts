@@ -87,14 +87,23 @@ export function publish(caller: NpmCaller, base: string, document: Record<string
   });
 }
 
-/** Publishes some packages to a registry that can be written to; returns them. */
-export async function publishSamples(caller: NpmCaller, base: string): Promise<readonly NpmPackage[]> {
-  const samples = [
+/** Some packages; no two calls make the same bytes, because archives say when they were made. */
+export async function makeSamples(): Promise<readonly NpmPackage[]> {
+  return [
     await makePackage('sample-plain', '1.0.0'),
     await makePackage('sample-plain', '1.1.0', { manifest: { dependencies: { '@sample/scoped': '^1.0.0' } } }),
     await makePackage('sample-plain', '2.0.0-beta.1'),
     await makePackage('@sample/scoped', '1.0.0', { manifest: { bin: 'index.js', scripts: { postinstall: 'true' } } }),
   ];
+}
+
+/** Publishes some packages to a registry that can be written to; returns them. */
+export async function publishSamples(
+  caller: NpmCaller,
+  base: string,
+  given?: readonly NpmPackage[],
+): Promise<readonly NpmPackage[]> {
+  const samples = given ?? (await makeSamples());
   for (const sample of samples) {
     const isBeta = sample.version.includes('-');
     const published = await publish(caller, base, publishDocument(sample, isBeta ? { tag: 'beta' } : {}));

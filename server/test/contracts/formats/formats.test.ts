@@ -9,10 +9,18 @@ import { DOCKER_SAMPLE } from './docker-sample.ts';
 import { GENERIC_SAMPLE } from './generic-sample.ts';
 import { HELM_SAMPLE } from './helm-sample.ts';
 import { MAVEN_SAMPLE } from './maven-sample.ts';
+import { NPM_SAMPLE } from './npm-sample.ts';
 import { PYPI_SAMPLE } from './pypi-sample.ts';
 import type { FormatSample, Place } from './sample.ts';
 
-const SAMPLES: readonly FormatSample[] = [GENERIC_SAMPLE, DOCKER_SAMPLE, PYPI_SAMPLE, HELM_SAMPLE, MAVEN_SAMPLE];
+const SAMPLES: readonly FormatSample[] = [
+  GENERIC_SAMPLE,
+  DOCKER_SAMPLE,
+  PYPI_SAMPLE,
+  HELM_SAMPLE,
+  MAVEN_SAMPLE,
+  NPM_SAMPLE,
+];
 const ALLOWED = { ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8' };
 
 async function create(app: TestApp, key: string, settings: Readonly<Record<string, unknown>>): Promise<Place> {
