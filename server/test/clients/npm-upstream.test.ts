@@ -168,7 +168,7 @@ async function reasonToSkip(upstream: string): Promise<string | undefined> {
 
 /** The same package may come from any host: its path and its checksum tell which it is. */
 function withoutHosts(lock: string, { plain = (text) => text }: Installer, url: string): string {
-  return plain(lock.replaceAll(url, '<registry>/'));
+  return plain(lock).replaceAll(url, '<registry>/');
 }
 
 /** A folder with the application, and a client that has nothing in its cache. */

@@ -72,8 +72,10 @@ export function releaseRow(
   const { sha1, integrity, fileCount, unpackedSize, readme } = tarball;
   const scripts = recordOf(manifest['scripts']);
   const installs = ['preinstall', 'install', 'postinstall'].some((name) => typeof scripts[name] === 'string');
+  const { bin } = manifest;
   const whole: Manifest = {
     ...manifest,
+    ...(typeof bin === 'string' && { bin: { [baseName(String(manifest['name']))]: bin } }),
     _id: `${String(manifest['name'])}@${String(manifest['version'])}`,
     ...(tarball.hasShrinkwrap && { _hasShrinkwrap: true }),
     ...((installs || tarball.hasGyp) && { hasInstallScript: true }),
@@ -92,12 +94,9 @@ export function releaseRow(
   };
 }
 
-/** A manifest as full and abbreviated documents have it. */
+/** A manifest as full and abbreviated documents have it; that of an upstream stays as it is there, for lock files do. */
 export function manifestParts(manifest: Manifest): { readonly full: string; readonly short: string } {
-  const { bin } = manifest;
-  const named =
-    typeof bin === 'string' ? { ...manifest, bin: { [baseName(String(manifest['name']))]: bin } } : manifest;
-  const whole = Object.fromEntries(Object.entries(named).filter(([key]) => !LEFT_OUT.has(key)));
+  const whole = Object.fromEntries(Object.entries(manifest).filter(([key]) => !LEFT_OUT.has(key)));
   const short = Object.fromEntries(SHORT.filter((key) => Object.hasOwn(whole, key)).map((key) => [key, whole[key]]));
   return { full: members(whole), short: members(short) };
 }
