@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Kind } from './target.ts';
 
 const entry = new URL('../../server/src/main.ts', import.meta.url).pathname;
+const compileCache = new URL('../../node_modules/.cache/entrepot', import.meta.url).pathname;
 
 /** Entrepot as an administrator gets it, but for the settings: authentication on, every acknowledged byte synced. */
 export function entrepot(nodeArgs: readonly string[], settings: NodeJS.ProcessEnv = {}): Kind {
@@ -16,8 +17,9 @@ export function entrepot(nodeArgs: readonly string[], settings: NodeJS.ProcessEn
       args: [...nodeArgs, entry, 'serve'],
       env: {
         ...withoutSettings(process.env),
-        // The same as the Makefile gives to `make run`.
+        // The same as the program itself gives its Node.
         UV_THREADPOOL_SIZE: process.env['UV_THREADPOOL_SIZE'] ?? '8',
+        NODE_COMPILE_CACHE: compileCache,
         ENTREPOT_HTTP__HOST: host,
         ENTREPOT_HTTP__PORT: String(port),
         ENTREPOT_DATA__DIR: dir,
