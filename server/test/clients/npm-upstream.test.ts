@@ -62,6 +62,8 @@ const INSTALLERS = {
     install: ['install', '--ignore-scripts', '--non-interactive'],
     again: ['install', '--ignore-scripts', '--non-interactive', '--frozen-lockfile'],
     env: (cache) => ({ YARN_CACHE_FOLDER: cache }),
+    // It has a name of its own for the public registry.
+    plain: (lock) => lock.replaceAll(/resolved "https:\/\/[^/"]+\//g, 'resolved "<registry>/'),
   },
   yarn4: {
     lockFile: 'yarn.lock',
