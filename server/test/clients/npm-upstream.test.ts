@@ -48,7 +48,11 @@ const npm: Installer = {
 const INSTALLERS = {
   npm11: npm,
   npm10: npm,
-  npm9: npm,
+  npm9: {
+    ...npm,
+    // It takes licences from abbreviated documents, where upstreams have them that give the full ones in their place.
+    plain: (lock) => JSON.stringify(JSON.parse(lock), (key, value) => (key === 'license' ? undefined : value), 1),
+  },
   pnpm: {
     lockFile: 'pnpm-lock.yaml',
     lock: ['install', '--lockfile-only', '--ignore-scripts'],
