@@ -76,9 +76,12 @@ for (const storage of STORAGES) {
       for (const tag of ['1', '2']) assert.equal((await get(`team/back/manifests/${tag}`)).status, 200);
       hub.push('team/back', '1', second);
       hub.forget();
-      assert.deepEqual((await get('team/back/manifests/1')).bytes, second.bytes);
+      // Who comes while the answer before is still being stored is given that one.
+      const gives = (bytes: Buffer) =>
+        eventually(async () => assert.deepEqual((await get('team/back/manifests/1')).bytes, bytes));
+      await gives(second.bytes);
       hub.push('team/back', '1', first);
-      assert.deepEqual((await get('team/back/manifests/1')).bytes, first.bytes);
+      await gives(first.bytes);
       assert.equal(hub.counts.manifestGets, 0);
     });
 
