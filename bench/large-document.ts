@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Database } from '../server/src/db/database.ts';
 import { openPostgres } from '../server/src/db/dialects/postgres.ts';
 import { openSqlite } from '../server/src/db/dialects/sqlite.ts';
+import { startPostgres } from '../server/test/support/postgres.ts';
 import type { Context } from './context.ts';
 import { findDatabase } from './fill.ts';
 import { Connection, type Reply } from './load/connection.ts';
@@ -34,6 +35,62 @@ export type Publishing = {
   /** Answers how long it took, and what the document holds from then on. */
   readonly send: (n: number) => Promise<{ readonly ms: number; readonly seen: string }>;
 };
+
+export type Place = { readonly database: 'SQLite' | 'PostgreSQL'; readonly url?: string };
+
+/** Measures on SQLite, and on a PostgreSQL that syncs what it commits. */
+export async function onEachDatabase(measure: (place: Place) => Promise<void>): Promise<void> {
+  await measure({ database: 'SQLite' });
+  const postgres = await startPostgres({ fsync: true });
+  try {
+    await measure({ database: 'PostgreSQL', url: await postgres.createDatabase() });
+  } finally {
+    await postgres.stop();
+  }
+}
+
+/**
+ * A new server over that database: prepared while it runs, filled while it is stopped, and measured by what comes next,
+ * which starts it.
+ */
+export async function withFilledTarget(
+  ctx: Context,
+  { database, url }: Place,
+  { name, prepare, fill, measure }: Filling,
+): Promise<void> {
+  const target = ctx.createSubject(`${name}-${database}`, {
+    ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8',
+    ...(url !== undefined && { ENTREPOT_DATABASE__URL: url }),
+  });
+  try {
+    await target.reset();
+    await prepare(target);
+    await target.stop();
+    const opened = await openDatabase(target, url);
+    try {
+      await fill(opened);
+    } finally {
+      await opened.close();
+    }
+    await measure(target);
+  } finally {
+    await target.remove();
+  }
+}
+
+export type Filling = {
+  readonly name: string;
+  readonly prepare: (target: Target) => Promise<void>;
+  readonly fill: (database: Database) => Promise<void>;
+  readonly measure: (target: Target) => Promise<void>;
+};
+
+/** Starts it again, so that nothing is in its memory but what the probe needs. */
+export async function startEmpty(target: Target, probe: string): Promise<void> {
+  await target.stop();
+  await target.start();
+  await ask(target, 'GET', probe);
+}
 
 /** What it costs to read the document cold and warm, to publish something into it, and what everybody else waits. */
 export async function measureDocument(ctx: Context, target: Target, document: LargeDocument): Promise<void> {
@@ -166,7 +223,7 @@ export async function ask(target: Target, method: string, path: string, asked: A
 }
 
 /** The database of a stopped server. */
-export async function openDatabase(target: Target, url: string | undefined): Promise<Database> {
+async function openDatabase(target: Target, url: string | undefined): Promise<Database> {
   if (url === undefined) return openSqlite(findDatabase(target.dir));
   return openPostgres({ url, poolSize: 2, onError: (error) => console.log(`  ${error.message}`) });
 }

@@ -1,14 +1,16 @@
-import { startPostgres } from '../../server/test/support/postgres.ts';
 import { type ChartCount, chartArchive, chartName, fillCharts, upstreamIndex } from '../charts.ts';
 import type { Context } from '../context.ts';
 import {
   ask,
   measureDocument,
-  openDatabase,
+  onEachDatabase,
+  type Place,
+  startEmpty,
   startUpstream,
   stopUpstream,
   timed,
   type Upstream,
+  withFilledTarget,
 } from '../large-document.ts';
 import { createRepository } from '../targets/administration.ts';
 import type { Target } from '../targets/target.ts';
@@ -43,55 +45,36 @@ export async function measureChartIndex(ctx: Context): Promise<void> {
     await startUpstream('/index.yaml', upstreamIndex({ ...size, prefix: 'far' }), 'application/x-yaml'),
   ] as const;
   try {
-    await measureOn(ctx, { database: 'SQLite', size, upstreams });
-    const postgres = await startPostgres({ fsync: true });
-    try {
-      await measureOn(ctx, { database: 'PostgreSQL', url: await postgres.createDatabase(), size, upstreams });
-    } finally {
-      await postgres.stop();
-    }
+    await onEachDatabase((place) => measureOn(ctx, place, { size, upstreams }));
   } finally {
     for (const upstream of upstreams) stopUpstream(upstream);
   }
 }
 
-type Place = {
-  readonly database: 'SQLite' | 'PostgreSQL';
-  readonly url?: string;
+type Content = {
   readonly size: ChartCount;
   readonly upstreams: readonly [few: Upstream, many: Upstream];
 };
 
-async function measureOn(ctx: Context, place: Place): Promise<void> {
-  const { database, url, size, upstreams } = place;
-  const target = ctx.createSubject(`charts-${database}`, {
-    ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8',
-    ...(url !== undefined && { ENTREPOT_DATABASE__URL: url }),
+async function measureOn(ctx: Context, place: Place, { size, upstreams }: Content): Promise<void> {
+  await withFilledTarget(ctx, place, {
+    name: 'charts',
+    prepare: (target) => prepare(target, upstreams),
+    async fill(database) {
+      await fillCharts(database, 'charts-local', size);
+      await fillCharts(database, 'charts-few', few);
+    },
+    async measure(target) {
+      for (const one of cases) {
+        await startEmpty(target, probe);
+        const label = `${place.database}, ${one.label}`;
+        await measureCase(ctx, target, { ...one, label, count: size.names * size.versions });
+      }
+    },
   });
-  try {
-    await target.reset();
-    await prepare(target, upstreams);
-    await target.stop();
-    const opened = await openDatabase(target, url);
-    try {
-      await fillCharts(opened, 'charts-local', size);
-      await fillCharts(opened, 'charts-few', few);
-    } finally {
-      await opened.close();
-    }
-    for (const one of cases) {
-      // Started again, nothing of it is in memory.
-      await target.stop();
-      await target.start();
-      await ask(target, 'GET', probe);
-      await measureCase(ctx, target, { ...one, label: `${database}, ${one.label}`, count: size.names * size.versions });
-    }
-  } finally {
-    await target.remove();
-  }
 }
 
-async function prepare(target: Target, [small, large]: Place['upstreams']): Promise<void> {
+async function prepare(target: Target, [small, large]: Content['upstreams']): Promise<void> {
   const create = (key: string, settings: object) => createRepository(target, key, { packageType: 'helm', ...settings });
   await create('charts-local', { rclass: 'local' });
   await create('charts-few', { rclass: 'local' });

@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
 import { makePackage, publishDocument } from '../../server/test/formats/npm-samples.ts';
 import { multiplyVersions, versionAt } from '../../server/test/support/many-versions.ts';
-import { startPostgres } from '../../server/test/support/postgres.ts';
 import type { Context } from '../context.ts';
 import {
   ask,
   measureDocument,
-  openDatabase,
+  onEachDatabase,
+  type Place,
+  startEmpty,
   startUpstream,
   stopUpstream,
   timed,
   type Upstream,
+  withFilledTarget,
 } from '../large-document.ts';
 import { createRepository } from '../targets/administration.ts';
 import type { Target } from '../targets/target.ts';
@@ -53,13 +55,7 @@ export async function measurePackument(ctx: Context): Promise<void> {
   const versions = ctx.options.isQuick ? 4000 : 20_000;
   const upstream = await startUpstream(`/${name}`, upstreamDocument(versions), 'application/json');
   try {
-    await measureOn(ctx, { database: 'SQLite', versions, upstream });
-    const postgres = await startPostgres({ fsync: true });
-    try {
-      await measureOn(ctx, { database: 'PostgreSQL', url: await postgres.createDatabase(), versions, upstream });
-    } finally {
-      await postgres.stop();
-    }
+    await onEachDatabase((place) => measureOn(ctx, place, { versions, upstream }));
   } finally {
     stopUpstream(upstream);
   }
@@ -88,54 +84,39 @@ function upstreamDocument(count: number): Buffer {
   );
 }
 
-type Place = {
-  readonly database: 'SQLite' | 'PostgreSQL';
-  readonly url?: string;
+type Content = {
   readonly versions: number;
   readonly upstream: Upstream;
 };
 
-async function measureOn(ctx: Context, { database, url, versions, upstream }: Place): Promise<void> {
-  const target = ctx.createSubject(`packument-${database}`, {
-    ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8',
-    ...(url !== undefined && { ENTREPOT_DATABASE__URL: url }),
-  });
-  try {
-    await target.reset();
-    await prepare(target, upstream);
-    await target.stop();
-    const opened = await openDatabase(target, url);
-    try {
-      await multiplyVersions(opened, name, versions);
-    } finally {
-      await opened.close();
-    }
-    await target.start();
-    // The same package in another member, so that there is something to merge.
-    await publish(target, 'many-more', '0.0.1');
-    let published = 1;
-    for (const { label, key, publishes } of cases) {
-      for (const accept of [abbreviated, undefined]) {
-        // Started again, nothing of it is in memory.
-        await target.stop();
-        await target.start();
-        await ask(target, 'GET', probe);
-        await measureDocument(ctx, target, {
-          measure: 'packument',
-          label: `${database}, ${label}, ${accept === undefined ? 'full' : 'abbreviated'}`,
-          what: `document of ${versions} versions`,
-          path: `/artifactory/api/npm/${key}/${name}`,
-          probe,
-          ...(accept !== undefined && { accept }),
-          ...(publishes && {
-            publish: { what: 'a version', send: () => publish(target, key, `1.0.${published++}`) },
-          }),
-        });
+async function measureOn(ctx: Context, place: Place, { versions, upstream }: Content): Promise<void> {
+  await withFilledTarget(ctx, place, {
+    name: 'packument',
+    prepare: (target) => prepare(target, upstream),
+    fill: (database) => multiplyVersions(database, name, versions),
+    async measure(target) {
+      await target.start();
+      // The same package in another member, so that there is something to merge.
+      await publish(target, 'many-more', '0.0.1');
+      let published = 1;
+      for (const { label, key, publishes } of cases) {
+        for (const accept of [abbreviated, undefined]) {
+          await startEmpty(target, probe);
+          await measureDocument(ctx, target, {
+            measure: 'packument',
+            label: `${place.database}, ${label}, ${accept === undefined ? 'full' : 'abbreviated'}`,
+            what: `document of ${versions} versions`,
+            path: `/artifactory/api/npm/${key}/${name}`,
+            probe,
+            ...(accept !== undefined && { accept }),
+            ...(publishes && {
+              publish: { what: 'a version', send: () => publish(target, key, `1.0.${published++}`) },
+            }),
+          });
+        }
       }
-    }
-  } finally {
-    await target.remove();
-  }
+    },
+  });
 }
 
 async function publish(target: Target, key: string, version: string): Promise<{ ms: number; seen: string }> {
