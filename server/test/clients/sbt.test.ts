@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { clientFolder } from './client-folder.ts';
 import { clientSuite } from './client-suite.ts';
 import { MavenWorld } from './maven-world.ts';
+import { sbtEnvironment } from './sbt-environment.ts';
 import { ServerFacts } from './server-facts.ts';
 
 /** The first run downloads sbt itself and its compiler. */
@@ -15,20 +15,7 @@ clientSuite('sbt', (client) => {
   const { group } = world;
   const work = join(client.folder, 'work');
   const { username, password } = client.target;
-  const kept = (name: string) => join(clientFolder, 'sbt', name);
-  const env = {
-    JAVA_OPTS: [
-      `-Dsbt.global.base=${kept('base')}`,
-      `-Dsbt.boot.directory=${kept('boot')}`,
-      `-Dsbt.ivy.home=${join(client.folder, 'ivy')}`,
-      `-Dsbt.coursier.home=${kept('coursier')}`,
-      '-Dsbt.server.autostart=false',
-      '-Dsbt.color=false',
-      '-Dsbt.supershell=false',
-      '-Xmx900m',
-    ].join(' '),
-    COURSIER_CACHE: kept('cache'),
-  };
+  const env = sbtEnvironment(client.folder);
   const project = async (name: string, more: string) => {
     const folder = join(work, name);
     await rm(folder, { recursive: true, force: true });

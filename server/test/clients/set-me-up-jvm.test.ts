@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { clientFolder } from './client-folder.ts';
 import { type Client, clientSuite } from './client-suite.ts';
 import { mavenDownloads } from './maven-central.ts';
+import { sbtEnvironment } from './sbt-environment.ts';
 import { SetUpWorld } from './setup-world.ts';
 
 const LIMIT = { timeoutMs: 9 * 60_000 };
@@ -108,23 +108,9 @@ for (const packageType of ['ivy', 'gradle']) {
 
 clientSuite('sbt', (client) => {
   const { world, group, open, home } = worldOf(client, 'sbt');
-  const kept = (name: string) => join(clientFolder, 'sbt', name);
 
   test('publishes a project, and another depends on it', async () => {
-    const env = {
-      ...home,
-      JAVA_OPTS: [
-        `-Dsbt.global.base=${kept('base')}`,
-        `-Dsbt.boot.directory=${kept('boot')}`,
-        `-Dsbt.ivy.home=${join(client.folder, 'ivy')}`,
-        `-Dsbt.coursier.home=${kept('coursier')}`,
-        '-Dsbt.server.autostart=false',
-        '-Dsbt.color=false',
-        '-Dsbt.supershell=false',
-        '-Xmx900m',
-      ].join(' '),
-      COURSIER_CACHE: kept('cache'),
-    };
+    const env = { ...home, ...sbtEnvironment(client.folder) };
     const project = async (name: string, own: string, ...snippets: readonly string[]) => {
       const desk = await world.desk(name, { sbt: [client.path] }, env);
       await mkdir(join(desk.folder, 'project'), { recursive: true });
