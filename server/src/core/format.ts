@@ -154,6 +154,8 @@ export interface Format {
   retentionScope?(path: RepoPath, settings: Repository['settings']): string | undefined;
   /** Removes what the settings say is too much of it, as the server itself; calls `proceed` between its changes. */
   retain?(repo: Repository, scope: string, proceed: () => Promise<void>): Promise<void>;
+  /** The folder of a package in which files wait for something to name them; what waits too long there is removed. */
+  readonly waitingFolder?: string;
   /**
    * What a file becomes at a path to which it is copied or moved, for formats in which a path means something;
    * undefined for what belongs to work under way and is not taken along. Throws `conflict` where it cannot lie.

@@ -370,18 +370,16 @@ export async function touchNode(tx: Tx, id: number, at: number): Promise<void> {
   await tx.updateTable('node').set({ modified_at: at }).where('id', '=', id).execute();
 }
 
-/**
- * Files whose parent folder has the given name and that nobody touched since: what is kept only for a while.
- * In the order of their ids.
- */
+/** Files in folders of the given name that nobody touched since, in repositories of these package types. */
 export async function listStaleIn(
   db: Db,
-  folderName: string,
+  { folderName, packageTypes }: { readonly folderName: string; readonly packageTypes: readonly string[] },
   touchedBefore: number,
   limit: number,
 ): Promise<{ repoId: number; path: RepoPath; id: number }[]> {
   const rows = await db
     .selectFrom('node as folder')
+    .innerJoin('repository', 'repository.id', 'folder.repo_id')
     .innerJoin('node', (join) =>
       join
         .onRef('node.repo_id', '=', 'folder.repo_id')
@@ -392,6 +390,7 @@ export async function listStaleIn(
         ),
     )
     .select(['node.repo_id', 'node.parent', 'node.name', 'node.id'])
+    .where('repository.package_type', 'in', packageTypes)
     .where('folder.name', '=', folderName)
     .where('folder.folder', '=', 1)
     .where('node.folder', '=', 0)

@@ -3,12 +3,14 @@ import type { BlobDriver } from '../blobs/driver.ts';
 import { removeLeftovers } from '../blobs/leftovers.ts';
 import { type SweepResult, sweep } from '../blobs/sweep.ts';
 import type { Config } from '../config/load.ts';
+import type { Format } from '../core/format.ts';
 import type { Database, Tx } from '../db/database.ts';
 import { endWaiting } from './waiting.ts';
 
 export interface ReclaimDeps {
   readonly config: Pick<Config, 'uploads' | 'sweep'>;
   readonly database: Database;
+  readonly formats: readonly Format[];
   readonly driver: BlobDriver;
 }
 
@@ -23,6 +25,6 @@ export async function sweepOnce(deps: ReclaimDeps, proceed: (tx?: Tx) => Promise
     orphanMs: Math.max(config.uploads.expireMs, 2 * config.sweep.intervalMs),
     proceed,
   });
-  await endWaiting(database, { ...config.sweep, proceed });
+  await endWaiting(deps, { ...config.sweep, proceed });
   return sweep({ database, driver }, { ...config.sweep, proceed });
 }

@@ -14,8 +14,8 @@ const SWEEP = { batch: 50, readerGraceMs: 0, proceed };
 export const condemn = (core: Core) => condemnDue(core, SWEEP);
 export const removeObjects = (core: Core) => emptyTrash(core, SWEEP);
 
-export function endLeases({ database }: Core, graceMs = AT_ONCE_MS): Promise<number> {
-  return endWaiting(database, { graceMs, reviewDelayMs: 0, proceed });
+export function endLeases(core: Core, graceMs = AT_ONCE_MS): Promise<number> {
+  return endWaiting(core, { graceMs, reviewDelayMs: 0, proceed });
 }
 
 export function endUploads(core: Core): Promise<unknown> {

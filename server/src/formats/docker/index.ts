@@ -8,7 +8,7 @@ import { renderFailure } from './errors.ts';
 import { listAllImages, listImages, listReferrers, listTags } from './listings.ts';
 import { parseManifest } from './manifest.ts';
 import { deleteManifest, getManifest, type ManifestSettings, putManifest } from './manifests.ts';
-import { checkKey, digestFolder, INDEX, imageOf, MANIFEST, placeFile } from './names.ts';
+import { checkKey, digestFolder, INDEX, imageOf, MANIFEST, placeFile, UPLOADS } from './names.ts';
 import { imageOfTag, removeOldTags } from './old-tags.ts';
 import { defineRemote, type RemoteDockerSettings } from './remote.ts';
 import { SEARCH_ROUTES } from './search.ts';
@@ -43,6 +43,7 @@ export function defineDocker(settings: DockerSettings): Format {
     remote: defineRemote(settings),
     references: (bytes, mediaType) => parseManifest(bytes, mediaType, { acceptUnknown: true }).required,
     retentionScope: imageOfTag,
+    waitingFolder: UPLOADS,
     retain: removeOldTags,
     packageOf: imageOf,
     place: placeFile,

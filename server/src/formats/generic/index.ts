@@ -1,10 +1,9 @@
 /** Plain files under plain paths: the smallest format. */
+import { hasControlName } from '../../core/control-names.ts';
 import type { Format } from '../../core/format.ts';
 import type { RepoPath } from '../../core/ids.ts';
 import { setUpGeneric } from './setup.ts';
 
-/** Names other repository managers keep control data under; nothing of a user's may lie there. */
-const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
 const SIDECAR = /^(.+)\.(sha256|sha1|md5)$/;
 
 /** Serves these package types as plain files: the generic one, and those that no format of their own serves. */
@@ -16,7 +15,7 @@ export function defineGeneric(packageTypes: readonly string[]): Format {
     plainPaths: true,
     setup: setUpGeneric,
     classify(path) {
-      if (RESERVED.test(path.normalize('NFKC').replace(/[ .]+(?=\/|$)/g, ''))) return { kind: 'reserved' };
+      if (hasControlName(path)) return { kind: 'reserved' };
       const [, of, algorithm] = SIDECAR.exec(path) ?? [];
       if (of === undefined) return { kind: 'artifact', mutable: true };
       return { kind: 'checksum', of: of as RepoPath, algorithm: algorithm as 'sha256' | 'sha1' | 'md5' };

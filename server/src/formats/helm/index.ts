@@ -1,4 +1,5 @@
 /** Helm: repositories of charts with an index, for `helm repo` and `helm cm-push` (docs/formats/helm.md). */
+import { hasControlName } from '../../core/control-names.ts';
 import { documentKind } from '../../core/document.ts';
 import type { Format } from '../../core/format.ts';
 import type { RepoPath } from '../../core/ids.ts';
@@ -40,7 +41,7 @@ export function defineHelm(): Format {
     plainPaths: true,
     classify(path) {
       if (path === INDEX_FILE) return { kind: 'document', document: INDEX, name: '', puts: 'refused' };
-      if (path === FOLDER || path.startsWith(`${FOLDER}/`)) return { kind: 'reserved' };
+      if (path === FOLDER || path.startsWith(`${FOLDER}/`) || hasControlName(path)) return { kind: 'reserved' };
       const [, of, algorithm] = SIDECAR.exec(path) ?? [];
       if (of !== undefined) {
         return { kind: 'checksum', of: of as RepoPath, algorithm: algorithm as 'sha256' | 'sha1' | 'md5' };

@@ -1,4 +1,5 @@
 /** Maven repositories, and those of Gradle, Ivy and sbt, which speak the same protocol. */
+import { hasControlName } from '../../core/control-names.ts';
 import { documentKind } from '../../core/document.ts';
 import type { Format, PathKind } from '../../core/format.ts';
 import { type RepoPath, splitPath } from '../../core/ids.ts';
@@ -14,8 +15,6 @@ import { recalculate, recalculateAll } from './recalculate.ts';
 import { setUpMaven } from './setup.ts';
 import { newestSnapshot, settle } from './snapshots.ts';
 
-/** Names other repository managers keep control data under; nothing of a user's may lie there. */
-const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
 const SIDECAR = /^(.+)\.(sha512|sha256|sha1|md5)$/;
 /** What upstreams make anew, beside metadata: indexes and catalogues. */
 const REMADE = /^\.index\/|(^|\/)archetype-catalog\.xml$/;
@@ -52,7 +51,7 @@ export function defineMaven(): Format {
 }
 
 function classify(path: RepoPath): PathKind {
-  if (RESERVED.test(path.normalize('NFKC').replace(/[ .]+(?=\/|$)/g, ''))) return { kind: 'reserved' };
+  if (hasControlName(path)) return { kind: 'reserved' };
   const { parent, name } = splitPath(path);
   if (name === METADATA_FILE && parent !== '') {
     return { kind: 'document', document: 'metadata', name: parent, puts: 'taken' };

@@ -1,4 +1,5 @@
 /** npm's registry: packuments, tarballs, publishing, and what clients ask about accounts (docs/formats/npm.md). */
+import { hasControlName } from '../../core/control-names.ts';
 import { documentKind } from '../../core/document.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
@@ -27,7 +28,6 @@ import { KEYS, packumentFetch, parsePackument, REMOTE, SEARCH } from './upstream
 
 const MAX_RENDERED = 256 * 1024 * 1024;
 const READ = ['GET', 'HEAD'] as const;
-const RESERVED = /(^|\/)(\.trash|\.nexus|\.entrepot|_uploads)(\/|$)/i;
 const SIDECAR = /^(.+)\.(sha256|sha1|md5)$/;
 
 export function defineNpm(): Format {
@@ -47,7 +47,7 @@ export function defineNpm(): Format {
       },
     ],
     classify(path) {
-      if (RESERVED.test(path.normalize('NFKC').replace(/[ .]+(?=\/|$)/g, ''))) return { kind: 'reserved' };
+      if (hasControlName(path)) return { kind: 'reserved' };
       const [, name] = /^\.npm\/(.+)\/package\.json$/.exec(path) ?? [];
       if (name !== undefined && isName(name)) return { kind: 'document', document: 'packument', name, puts: 'refused' };
       const [, of, algorithm] = SIDECAR.exec(path) ?? [];

@@ -1,4 +1,5 @@
 /** PyPI: the simple index and the upload form of the Python clients (docs/formats/pypi.md). */
+import { hasControlName } from '../../core/control-names.ts';
 import { documentKind } from '../../core/document.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Format } from '../../core/format.ts';
@@ -65,7 +66,7 @@ export function definePypi(): Format {
       if (project !== undefined && normalizeName(project) === project) {
         return { kind: 'document', document: PROJECT, name: project, puts: 'refused' };
       }
-      if (path === FOLDER || path.startsWith(`${FOLDER}/`)) return { kind: 'reserved' };
+      if (path === FOLDER || path.startsWith(`${FOLDER}/`) || hasControlName(path)) return { kind: 'reserved' };
       const [, of, algorithm] = SIDECAR.exec(path) ?? [];
       if (of !== undefined) {
         return { kind: 'checksum', of: of as RepoPath, algorithm: algorithm as 'sha256' | 'sha1' | 'md5' };

@@ -167,6 +167,28 @@ const ROWS: readonly Row[] = [
   },
   {
     id: 'P12',
+    name: 'nor in repositories of any format that takes plain paths',
+    attacks: async ({ admin }) => {
+      const attacks: Attack[] = [];
+      for (const packageType of ['npm', 'maven', 'pypi', 'helm']) {
+        const key = `p12-${packageType}`;
+        const body = JSON.stringify({ rclass: 'local', packageType });
+        const headers = { 'content-type': 'application/json' };
+        assert.equal(
+          (await admin.request('PUT', `/artifactory/api/repositories/${key}`, { headers, body })).status,
+          200,
+        );
+        for (const path of RESERVED_PATHS) {
+          attacks.push({ method: 'PUT', path: `/artifactory/${key}/${path}`, options: { body: 'x' } });
+        }
+      }
+      return attacks;
+    },
+    status: [400],
+    shape: 'rest',
+  },
+  {
+    id: 'P12',
     name: 'nor read',
     attacks: () => gets([...RESERVED_PATHS, '/.nexus/x']),
     status: [400, 404],
