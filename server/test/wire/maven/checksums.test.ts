@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { hash } from '../../formats/maven-samples.ts';
+import { plainFilesOf } from '../../support/plain-files.ts';
 import { STORAGES } from '../../support/test-app.ts';
 import { grant, startWorld, type World } from '../../support/wire-world.ts';
 
@@ -26,16 +27,7 @@ for (const storage of STORAGES) {
 
     const send = (method: string, path: string, body?: string) =>
       world.admin.request(method, path, { ...(body !== undefined && { body }) });
-    const put = async (path: string, body: string, status = 201) => {
-      const answer = await send('PUT', `/artifactory/${path}`, body);
-      assert.equal(answer.status, status, answer.text);
-      return answer;
-    };
-    const get = async (path: string, status = 200) => {
-      const answer = await send('GET', `/artifactory/${path}`);
-      assert.equal(answer.status, status, `${path}: ${answer.text}`);
-      return answer.text;
-    };
+    const { put, get } = plainFilesOf(() => world.admin);
 
     test('checksum files are verified by the policy of the repository', async () => {
       await put('libs/org/sum/1/sum-1.jar', 'sum');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { elements, hash, makePom, mavenReads, publishMavenSamples, type Send } from '../../formats/maven-samples.ts';
+import { plainFilesOf } from '../../support/plain-files.ts';
 import { STORAGES, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 const ALLOWED = { ENTREPOT_REMOTES__ALLOWED_ADDRESSES: '127.0.0.0/8' };
@@ -37,15 +38,7 @@ for (const storage of STORAGES) {
       await upstream.stop();
     });
 
-    const get = async (path: string, status = 200) => {
-      const answer = await app.admin.request('GET', `/artifactory/${path}`);
-      assert.equal(answer.status, status, `${path}: ${answer.text}`);
-      return answer.text;
-    };
-    const put = async (path: string, body: string, status = 201) => {
-      const answer = await app.admin.request('PUT', `/artifactory/${path}`, { body });
-      assert.equal(answer.status, status, `${path}: ${answer.text}`);
-    };
+    const { put, get } = plainFilesOf(() => app.admin);
 
     for (const key of ['far', 'only-far']) {
       for (const round of ['cold', 'warm']) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { elements, hash, makePom, mavenReads, publishMavenSamples, type Send } from '../../formats/maven-samples.ts';
+import { plainFilesOf } from '../../support/plain-files.ts';
 import { STORAGES } from '../../support/test-app.ts';
 import { grant, startWorld, type World } from '../../support/wire-world.ts';
 
@@ -39,16 +40,7 @@ for (const storage of STORAGES) {
     });
     after(() => world.stop());
 
-    const put = async (path: string, body: string, status = 201) => {
-      const answer = await send('PUT', `/artifactory/${path}`, body);
-      assert.equal(answer.status, status, answer.text);
-      return answer;
-    };
-    const get = async (path: string, status = 200) => {
-      const answer = await send('GET', `/artifactory/${path}`);
-      assert.equal(answer.status, status, `${path}: ${answer.text}`);
-      return answer.text;
-    };
+    const { put, get } = plainFilesOf(() => world.admin);
 
     test('the samples are served as they must be', async (t) => {
       for (const { path, what, check } of await mavenReads()) {
