@@ -114,6 +114,8 @@ export interface ProtocolContext {
   readonly links: Links;
   /** Whether the caller brought credentials. */
   readonly authenticated: boolean;
+  /** The name of the caller's account; undefined for callers without one. */
+  readonly caller: string | undefined;
   /** Repositories of the same package type that the caller may know of. */
   repositories(): Promise<readonly Repository[]>;
   /** The same with all the caller's rights, where a protocol's token can only name what its client knew to ask for. */

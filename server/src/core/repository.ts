@@ -353,9 +353,9 @@ export interface Repository {
   descendants(folder: RepoPath, page: { readonly after?: RepoPath; readonly limit: number }): Promise<DescendantPage>;
   packages(page: Page): Promise<readonly string[]>;
   versionNames(packageName: string, page: Page): Promise<readonly VersionName[]>;
-  /** Package versions whose lead file carries a property value, in the order of their creation. */
+  /** Versions of the package, or of all, whose lead file carries a property value, in the order of their creation. */
   versionsWith(
-    packageName: string,
+    packageName: string | undefined,
     property: PropertyValue,
     page: { readonly after?: number; readonly limit: number },
   ): Promise<readonly PackageVersion[]>;

@@ -1,7 +1,7 @@
 /** Rows of package versions: what indexes, tag lists and referrers are read from. */
 import { sql } from 'kysely';
 import { joinPath, type RepoPath, type Sha256 } from '../core/ids.ts';
-import type { PackageVersion, Page, VersionName } from '../core/repository.ts';
+import type { PackageVersion, Page, PropertyValue, VersionName } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
 import type { Db, Tx } from './database.ts';
 
@@ -58,22 +58,34 @@ export async function listVersionNames(db: Db, repoId: number, name: string, pag
   return (await query.execute()).map((row) => ({ version: row.version, path: joinPath(row.parent, row.name) }));
 }
 
-/** Versions whose lead file carries the property, in the order of their nodes. */
+/** Versions of the package, or of all, whose lead file carries the property, in the order of their nodes. */
 export async function listVersionsWith(
   db: Db,
   repoId: number,
-  name: string,
-  property: { readonly key: string; readonly value: string },
+  name: string | undefined,
+  property: PropertyValue,
   page: { readonly after?: number; readonly limit: number },
 ): Promise<PackageVersion[]> {
-  let query = versions(db, repoId, name)
+  const rows = await versionsWithQuery(db, repoId, name, property, page).execute();
+  return rows.map((row) => packageVersion(row.package, row));
+}
+
+export function versionsWithQuery(
+  db: Db,
+  repoId: number,
+  name: string | undefined,
+  property: PropertyValue,
+  page: { readonly after?: number; readonly limit: number },
+) {
+  let query = (name === undefined ? leads(db, repoId) : versions(db, repoId, name))
     .innerJoin('property', 'property.node_id', 'node.id')
+    .select('package_version.name as package')
     .where('property.key', '=', property.key)
     .where('property.value', '=', property.value)
-    .orderBy('node.id')
+    .orderBy('property.node_id')
     .limit(page.limit);
-  if (page.after !== undefined) query = query.where('node.id', '>', page.after);
-  return (await query.execute()).map((row) => packageVersion(name, row));
+  if (page.after !== undefined) query = query.where('property.node_id', '>', page.after);
+  return query;
 }
 
 /** The version of this name. */

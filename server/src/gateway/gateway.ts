@@ -202,6 +202,7 @@ class FormatCall implements Call {
       repo,
       links: this.#links,
       authenticated: this.#broughtCredentials,
+      caller: principal.kind === 'user' ? principal.name : undefined,
       repositories: async () =>
         repositories.list(this.#addressed.format.packageTypes, principal, this.#narrowing(registryAccess)),
       repositoriesOfCaller: async () => repositories.list(this.#addressed.format.packageTypes, principal),

@@ -168,9 +168,14 @@ export function authorise(leaf: LeafRepository, access: Access, format: Format |
       );
     },
     async versionsWith(packageName, property, page) {
-      if (!access.mayList(packageFolder(packageName))) return hidden(packageFolder(packageName)) ?? [];
-      const versions = await leaf.versionsWith(packageName, property, page, access);
-      return versions.filter((version) => readable(version.path));
+      const folder = packageFolder(packageName ?? '');
+      if (!access.mayList(folder)) return hidden(folder) ?? [];
+      return fill(
+        page,
+        (next) => leaf.versionsWith(packageName, property, next, access),
+        ({ sequence }) => sequence,
+        ({ path }) => readable(path),
+      );
     },
     async properties(path) {
       if (!readable(path)) return hidden(path) ?? {};
@@ -244,10 +249,10 @@ async function packagesReadable(
 }
 
 /** Reads pages until enough of them pass; a page that is not full is the last. */
-async function fill<T>(
-  page: Page,
-  read: (page: Page) => Promise<readonly T[]>,
-  nameOfItem: (item: T) => string,
+async function fill<T, Mark, Wanted extends { readonly after?: Mark; readonly limit: number }>(
+  page: Wanted,
+  read: (page: Wanted) => Promise<readonly T[]>,
+  markOf: (item: T) => Mark,
   pass: (item: T) => boolean,
 ): Promise<T[]> {
   const passed: T[] = [];
@@ -260,7 +265,7 @@ async function fill<T>(
     }
     const last = items.at(-1);
     if (!last || items.length < page.limit) return passed;
-    after = nameOfItem(last);
+    after = markOf(last);
   }
 }
 

@@ -82,7 +82,7 @@ export interface LeafRepository {
   packages(page: Page, access: Access): Promise<readonly string[]>;
   versionNames(packageName: string, page: Page, access: Access): Promise<readonly VersionName[]>;
   versionsWith(
-    packageName: string,
+    packageName: string | undefined,
     property: PropertyValue,
     page: NumberedPage,
     access: Access,

@@ -152,7 +152,7 @@ export class LocalRepository implements LeafRepository {
   }
 
   versionsWith(
-    packageName: string,
+    packageName: string | undefined,
     property: PropertyValue,
     page: { readonly after?: number; readonly limit: number },
   ): Promise<readonly PackageVersion[]> {

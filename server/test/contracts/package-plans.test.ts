@@ -10,6 +10,7 @@ import {
   versionRowsOfQuery,
   versionRowsQuery,
 } from '../../src/db/package-listings.ts';
+import { versionsWithQuery } from '../../src/db/package-versions.ts';
 import { eachDatabase, type TestDatabase } from '../support/databases.ts';
 
 const PACKAGES = 100_000;
@@ -89,6 +90,20 @@ eachDatabase(({ name, create }) => {
         assert.doesNotMatch(plan, /"Seq Scan"|SCAN /);
       }
     });
+
+    it('versions of all packages are found by a property, in their order', async () => {
+      const property = { key: 'colour', value: 'blue' };
+      const page = { after: 1_000_000, limit: 100 };
+      const query = versionsWithQuery(database.kysely, ROWS_OF, undefined, property, page);
+      const plan = JSON.stringify(await explain(database, query.compile()));
+      assert.match(plan, /property_value/);
+      assert.doesNotMatch(plan, /TEMP B-TREE|"Seq Scan"|"Sort"|SCAN /);
+      const found = await query.execute();
+      assert.deepEqual(
+        found.map((row) => row.package),
+        [nameOf(50), nameOf(100)],
+      );
+    });
   });
 });
 
@@ -116,6 +131,11 @@ async function fill(database: Database): Promise<void> {
   await run(
     'package_version (node_id, repo_id, name, version, metadata, created_at)',
     `1000000 + i, ${ROWS_OF}, ${padded}, '1.0.0', '{}', 1000 + i`,
+    ROWS,
+  );
+  await run(
+    'property (node_id, key, value)',
+    `1000000 + i, 'colour', case when i in (0, 50, 100) then 'blue' else 'red' end`,
     ROWS,
   );
   await sql`analyze`.execute(database.kysely);

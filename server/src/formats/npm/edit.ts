@@ -5,10 +5,11 @@ import { clip } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Repository, Tree } from '../../core/repository.ts';
 import { parseJson } from '../../lib/json.ts';
-import { unknownPackage, unknownVersion } from './errors.ts';
+import { notHeld, unknownPackage, unknownVersion } from './errors.ts';
 import { parseName, parseTag, parseVersion, tarballPath } from './names.ts';
 import { type Packument, tagsOf } from './packument.ts';
 import { type ReleaseRow, readRow, recordOf } from './release.ts';
+import { giveStar, takeStar } from './stars.ts';
 import { describe, refuseRemovalOfLatest, releaseTag, rowsOf, setTag } from './tags.ts';
 
 const MAX_DOCUMENT = 64 * 1024 * 1024;
@@ -42,7 +43,7 @@ export async function putRevision(request: ProtocolRequest, context: ProtocolCon
 export async function editPackument(
   name: string,
   document: Document,
-  { repo }: ProtocolContext,
+  { repo, caller }: ProtocolContext,
   { tags }: { readonly tags: boolean },
 ): Promise<Reply> {
   const current = await heldPackument(repo, name);
@@ -53,7 +54,8 @@ export async function editPackument(
   }
   await deprecate(repo, current, versions);
   if (tags) await moveTags(repo, current, recordOf(document['dist-tags']));
-  await sayOfPackage(repo, current, document);
+  await nameOwners(repo, current, document);
+  if (caller !== undefined) await star(repo, current, document, caller);
   const now = await repo.document('packument', name);
   const { rev } = now ? ((await now.read()) as unknown as Packument) : current;
   return { status: 201, json: { ok: true, success: true, id: name, rev } };
@@ -96,24 +98,25 @@ async function moveTags(repo: Repository, current: Packument, wanted: Document):
   });
 }
 
-/** Owners and stars belong to no version, so the row of the latest keeps them. */
-async function sayOfPackage(repo: Repository, current: Packument, document: Document): Promise<void> {
-  const { maintainers, users } = document;
-  const owners =
-    Array.isArray(maintainers) && maintainers.length > 0 && maintainers.length <= 1000 ? owned(maintainers) : undefined;
-  const stars = users === undefined ? undefined : recordOf(users);
-  const isNew =
-    (owners && JSON.stringify(owners) !== JSON.stringify(current.maintainers)) ||
-    (stars && JSON.stringify(stars) !== JSON.stringify(current.users));
-  const { latest } = current;
-  if (!isNew || latest === undefined) return;
+/** Owners belong to no version, so the row of the latest keeps them. */
+async function nameOwners(repo: Repository, current: Packument, { maintainers }: Document): Promise<void> {
+  const { name, latest } = current;
+  if (!Array.isArray(maintainers) || maintainers.length === 0 || maintainers.length > 1000) return;
+  const value = owned(maintainers);
+  if (latest === undefined || JSON.stringify(value) === JSON.stringify(current.maintainers)) return;
   const at = Date.now();
-  await repo.change(current.name, async (tree) => {
-    await reword(tree, current.name, latest, (row) => ({
-      ...row,
-      ...(owners && { maintainers: { at, value: owners } }),
-      ...(stars && { users: { at, value: stars } }),
-    }));
+  await repo.change(name, (tree) => reword(tree, name, latest, (row) => ({ ...row, maintainers: { at, value } })));
+}
+
+/** Of all the stars in a document the caller's own is taken: the others' may have changed since it was read. */
+async function star(repo: Repository, current: Packument, { users }: Document, caller: string): Promise<void> {
+  const { name, latest, stars } = current;
+  const given = recordOf(users);
+  const isStarred = Object.hasOwn(given, caller) && Boolean(given[caller]);
+  if (users === undefined || latest === undefined || isStarred === stars.has(caller)) return;
+  await repo.change(name, async (tree) => {
+    if (isStarred) return giveStar(tree, name, latest, caller);
+    if (!(await takeStar(tree, name, caller))) throw notHeld(name, latest);
   });
 }
 
@@ -130,7 +133,9 @@ async function reword(
   version: string,
   change: (row: ReleaseRow) => ReleaseRow,
 ): Promise<void> {
-  for (const found of await rowsOf(tree, name, version)) {
+  const rows = await rowsOf(tree, name, version);
+  if (rows.length === 0) throw notHeld(name, version);
+  for (const found of rows) {
     const row = readRow(found);
     if (row) await describe(tree, found, change(row));
   }

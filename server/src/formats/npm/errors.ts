@@ -31,6 +31,14 @@ export function removedBefore(name: string, version: string, note: RepoPath): Ap
   );
 }
 
+/** Of what another member of a virtual repository holds, nothing can be said in the one that takes what is sent. */
+export function notHeld(name: string, version: string): AppError {
+  return new AppError(
+    'invalid',
+    `Nothing can be said here of ${name}@${version}, because the repository that takes changes does not hold it.`,
+  );
+}
+
 export function unknownPackage(name: string): AppError {
   return new AppError('not_found', `There is no package "${name}" here. Check its name, or publish it first.`);
 }

@@ -23,6 +23,7 @@ import { renderPackument } from './render.ts';
 import { search } from './search.ts';
 import { auditBulk, auditQuick, getAttestations, getKeys } from './security.ts';
 import { setUpNpm } from './setup.ts';
+import { starredByUser } from './stars.ts';
 import { deleteRevision } from './unpublish.ts';
 import { KEYS, packumentFetch, parsePackument, REMOTE, SEARCH } from './upstream.ts';
 
@@ -114,7 +115,7 @@ const DASH_ROUTES: readonly Route[] = [
   { methods: READ, pattern: 'npm/v1/keys', handle: getKeys },
   { methods: READ, pattern: 'npm/v1/attestations/{spec...}', handle: getAttestations },
   { methods: READ, pattern: 'v1/search', handle: search },
-  { methods: READ, pattern: '_view/starredByUser', handle: async () => ({ status: 200, json: { rows: [] } }) },
+  { methods: READ, pattern: '_view/starredByUser', handle: starredByUser },
 ];
 
 async function getVisibility(request: ProtocolRequest, { repo, authenticated }: ProtocolContext): Promise<Reply> {

@@ -23,7 +23,7 @@ export async function mergePackuments(docs: readonly Packument[]): Promise<Packu
   const own = docs.find((doc) => doc.own);
   const latest = own ? own.latest : highest(docs.map((doc) => doc.latest));
   if (latest !== undefined) tags.set('latest', latest);
-  const users = Object.fromEntries(docs.toReversed().flatMap((doc) => Object.entries(doc.users)));
+  const stars = new Set(docs.flatMap((doc) => [...doc.stars]));
   return {
     name: first.name,
     releases,
@@ -38,7 +38,7 @@ export async function mergePackuments(docs: readonly Packument[]): Promise<Packu
       1,
     ),
     maintainers: docs.find(({ maintainers }) => maintainers.length > 0)?.maintainers ?? [],
-    users,
+    stars,
     readme: docs.map(({ readme }) => readme).find((readme) => readme?.of === latest),
     own: own !== undefined,
     rev: docs.map(({ rev }) => rev).join('.'),

@@ -36,7 +36,8 @@ export interface Packument {
   readonly created: string | undefined;
   readonly modified: string | undefined;
   readonly maintainers: readonly unknown[];
-  readonly users: Readonly<Record<string, unknown>>;
+  /** Those who starred it. */
+  readonly stars: ReadonlySet<string>;
   readonly readme: { readonly of: string; readonly text: string; readonly fileName: string } | undefined;
   /** Whether it was made of what was published here, as against what an upstream says. */
   readonly own: boolean;
@@ -55,7 +56,7 @@ interface Row {
   readonly tags: ReleaseRow['tags'];
   readonly changedAt: number;
   readonly maintainers: ReleaseRow['maintainers'];
-  readonly users: ReleaseRow['users'];
+  readonly stars: ReleaseRow['stars'];
 }
 
 /** What the tag `latest` stands for: what was said, otherwise the highest stable version, otherwise the highest. */
@@ -119,8 +120,8 @@ function keptRow({ path, sequence }: PackageVersion, row: ReleaseRow): Row {
     attested: row.attested,
     integrity: row.integrity,
   };
-  const { tags, changedAt, maintainers, users } = row;
-  return { sequence, release, publishedAt: row.publishedAt, tags, changedAt, maintainers, users };
+  const { tags, changedAt, maintainers, stars } = row;
+  return { sequence, release, publishedAt: row.publishedAt, tags, changedAt, maintainers, stars };
 }
 
 function lastOf(rows: ReadonlyMap<string, Row | undefined>): Row | undefined {
@@ -144,7 +145,7 @@ async function derive(
   const tags = new Map<string, { at: number; version: string }>();
   let [created, modified] = [Number.POSITIVE_INFINITY, 0];
   let maintainers: Said<readonly unknown[]> | undefined;
-  let users: Said<Readonly<Record<string, unknown>>> | undefined;
+  const stars = new Set<string>();
   for (const row of rows.values()) {
     if (spell.isOver) await spell.rest();
     if (!row) continue;
@@ -162,7 +163,7 @@ async function derive(
     created = Math.min(created, row.publishedAt);
     modified = Math.max(modified, row.changedAt);
     maintainers = later(maintainers, row.maintainers);
-    users = later(users, row.users);
+    for (const user of row.stars ?? []) stars.add(user);
   }
   if (releases.size === 0) return undefined;
   const given = new Map([...tags].map(([tag, { version }]) => [tag, version]));
@@ -175,7 +176,7 @@ async function derive(
     created: new Date(created).toISOString(),
     modified: new Date(modified).toISOString(),
     maintainers: maintainers?.value ?? [],
-    users: users?.value ?? {},
+    stars,
     readme: readmes.of(latest),
     own: true,
     rev: `${seen}-${releases.size}`,

@@ -26,7 +26,8 @@ export interface ReleaseRow {
   readonly readmeFilename?: string;
   /** What was said of the whole package, and when: the latest holds. */
   readonly maintainers?: Said<readonly unknown[]>;
-  readonly users?: Said<Readonly<Record<string, unknown>>>;
+  /** Users who starred the package when this was its latest version. */
+  readonly stars?: readonly string[];
 }
 
 export interface Said<T> {

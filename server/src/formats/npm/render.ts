@@ -165,7 +165,8 @@ function closing(doc: Packument): string {
   const hoisted = Object.fromEntries(
     HOISTED.filter((key) => Object.hasOwn(manifest, key)).map((key) => [key, manifest[key]]),
   );
-  const { maintainers, users, readme } = doc;
+  const { maintainers, stars, readme } = doc;
+  const users = Object.fromEntries([...stars].map((user) => [user, true]));
   const rest = { ...hoisted, maintainers, users, readme: readme?.text ?? '', readmeFilename: readme?.fileName ?? '' };
   return `,${JSON.stringify(rest).slice(1, -1)}`;
 }

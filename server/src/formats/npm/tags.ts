@@ -6,6 +6,8 @@ import { type ReleaseRow, readRow } from './release.ts';
 
 /** The tags of a tarball, as other tools set and search them. */
 export const TAG_PROPERTY = 'npm.disttag';
+/** Users whose stars a tarball's row holds. */
+export const STAR_PROPERTY = 'npm.starredBy';
 export const NAME_PROPERTY = 'npm.name';
 export const VERSION_PROPERTY = 'npm.version';
 /** More of them means that something else goes on. */
@@ -42,10 +44,11 @@ export async function setTag(tree: Tree, name: string, tag: string, version: str
   await describe(tree, target, { ...row, tags: { ...row.tags, [tag]: at } });
 }
 
-/** Writes the row anew, and the property that repeats its tags. */
+/** Writes the row anew, and the properties that repeat its tags and stars. */
 export async function describe(tree: Tree, { path }: PackageVersion, row: ReleaseRow): Promise<void> {
   await tree.describe(path, { ...row, changedAt: Date.now() } satisfies ReleaseRow, {
     [TAG_PROPERTY]: Object.keys(row.tags).sort(),
+    [STAR_PROPERTY]: row.stars ?? [],
   });
 }
 

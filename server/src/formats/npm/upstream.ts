@@ -128,7 +128,7 @@ export async function parsePackument(
     created: timeOf(times['created']),
     modified: timeOf(times['modified']) ?? timeOf(doc['modified']) ?? newest(releases),
     maintainers: Array.isArray(doc['maintainers']) ? doc['maintainers'] : [],
-    users: {},
+    stars: new Set(),
     readme:
       typeof readme === 'string' && latest !== undefined
         ? { of: latest, text: readme.slice(0, MAX_README), fileName: textOf(readmeFilename) ?? 'README.md' }

@@ -43,12 +43,13 @@ export class RemoteListings {
   }
 
   async versionsWith(
-    packageName: string,
+    packageName: string | undefined,
     property: PropertyValue,
     page: NumberedPage,
     access: Access,
   ): Promise<readonly PackageVersion[]> {
     const { local, rules, facts } = this.#deps;
+    if (packageName === undefined) return local.versionsWith(undefined, property, page);
     const listing = facts && rules?.versionsWith?.(packageName, property, facts);
     const found = await this.#listed(listing, access, (versions) => versions);
     if (!found) return local.versionsWith(packageName, property, page);

@@ -226,12 +226,13 @@ export class RemoteRepository implements LeafRepository {
   }
 
   versionsWith(
-    packageName: string,
+    packageName: string | undefined,
     property: PropertyValue,
     page: NumberedPage,
     access: Access,
   ): Promise<readonly PackageVersion[]> {
-    return this.#listings.versionsWith(this.#nameOf(packageName), property, page, access);
+    const name = packageName === undefined ? undefined : this.#nameOf(packageName);
+    return this.#listings.versionsWith(name, property, page, access);
   }
 
   async store(): Promise<never> {

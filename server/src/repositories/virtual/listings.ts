@@ -100,12 +100,12 @@ export class MergedListings {
 
   /** Each release once, in the order of creation: the numbers of all repositories are of one row. */
   async versionsWith(
-    name: string,
+    name: string | undefined,
     property: PropertyValue,
     page: { readonly after?: number; readonly limit: number },
   ): Promise<readonly PackageVersion[]> {
     const attempts = new Attempts();
-    const sources = await this.#sourcesOf(name);
+    const sources = name === undefined ? this.#all() : await this.#sourcesOf(name);
     const found: PackageVersion[] = [];
     const seen = new Set<string>();
     for (let after = page.after; ; ) {
@@ -113,14 +113,17 @@ export class MergedListings {
       for (const bound of sources) {
         const next = { limit: page.limit, ...(after !== undefined && { after }) };
         const items = await this.#asked(bound, attempts, () => bound.repo.versionsWith(name, property, next));
-        stretches.push({ items, upTo: items.length < page.limit ? undefined : items.at(-1) });
+        const kept: PackageVersion[] = [];
+        for (const item of items)
+          if (name !== undefined || (await this.#deps.names.allows(bound.member, item.package))) kept.push(item);
+        stretches.push(stretchOf(items, kept, page.limit));
       }
       // Two members may give different releases the same number, so equal numbers are not taken for equal releases.
       const merged = mergeStretches(stretches, Number.POSITIVE_INFINITY, bySequenceAndDigest);
       for (const version of merged.items) {
         const last = found.at(-1);
         if (found.length >= page.limit && last?.sequence !== version.sequence) return found;
-        const id = `${version.version}\n${version.sha256}`;
+        const id = `${name ?? version.package}\n${version.version}\n${version.sha256}`;
         if (!seen.has(id)) found.push(version);
         seen.add(id);
       }
