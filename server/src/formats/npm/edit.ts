@@ -5,6 +5,8 @@ import { clip } from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Repository, Tree } from '../../core/repository.ts';
 import { parseJson } from '../../lib/json.ts';
+import { Spell } from '../../lib/spell.ts';
+import { type Edit, MAX_SENT_BACK, readEdit } from './edit-document.ts';
 import { notHeld, unknownPackage, unknownVersion } from './errors.ts';
 import { parseName, parseTag, parseVersion, tarballPath } from './names.ts';
 import { type Packument, tagsOf } from './packument.ts';
@@ -12,14 +14,11 @@ import { type ReleaseRow, readRow, recordOf } from './release.ts';
 import { giveStar, takeStar } from './stars.ts';
 import { describe, refuseRemovalOfLatest, releaseTag, rowsOf, setTag } from './tags.ts';
 
-const MAX_DOCUMENT = 64 * 1024 * 1024;
 const MAX_TAG_BODY = 64 * 1024;
 const MAX_DEPTH = 100;
 const MAX_MESSAGE = 16 * 1024;
 /** So many versions are changed or removed in one transaction. */
 const BATCH = 50;
-
-type Document = Readonly<Record<string, unknown>>;
 
 /** The document of the package as it is held here, where it can be changed. */
 export async function heldPackument(repo: Repository, name: string): Promise<Packument> {
@@ -32,8 +31,8 @@ export async function heldPackument(repo: Repository, name: string): Promise<Pac
 export async function putRevision(request: ProtocolRequest, context: ProtocolContext): Promise<Reply> {
   const name = parseName(request.params['name'] ?? '');
   context.repo.require('deploy', tarballPath(name, '0.0.0'));
-  const document = recordOf(await readJson(request, MAX_DOCUMENT, 'document of the package'));
-  return editPackument(name, document, context, { tags: true });
+  const bytes = await readAll(request.body, { limit: MAX_SENT_BACK, what: 'document of the package' });
+  return editPackument(name, bytes, context, { tags: true });
 }
 
 /**
@@ -42,32 +41,35 @@ export async function putRevision(request: ProtocolRequest, context: ProtocolCon
  */
 export async function editPackument(
   name: string,
-  document: Document,
+  document: Buffer,
   { repo, caller }: ProtocolContext,
   { tags }: { readonly tags: boolean },
 ): Promise<Reply> {
+  const edit = await readEdit(document);
   const current = await heldPackument(repo, name);
-  const versions = Object.entries(recordOf(document['versions']));
-  const added = versions.find(([version]) => !current.releases.has(version));
-  if (added && !tags) {
-    throw new AppError('invalid', `The document has the version "${clip(added[0])}" but no tarball of it.`);
-  }
-  await deprecate(repo, current, versions);
-  if (tags) await moveTags(repo, current, recordOf(document['dist-tags']));
-  await nameOwners(repo, current, document);
-  if (caller !== undefined) await star(repo, current, document, caller);
+  if (!tags) requireKnown(current, edit);
+  await deprecate(repo, current, edit);
+  if (tags) await moveTags(repo, current, edit);
+  await nameOwners(repo, current, edit);
+  if (caller !== undefined) await star(repo, current, edit, caller);
   const now = await repo.document('packument', name);
   const { rev } = now ? ((await now.read()) as unknown as Packument) : current;
   return { status: 201, json: { ok: true, success: true, id: name, rev } };
 }
 
-async function deprecate(repo: Repository, current: Packument, versions: readonly [string, unknown][]): Promise<void> {
+function requireKnown(current: Packument, { versions }: Edit): void {
+  for (const version of versions.keys()) {
+    if (current.releases.has(version)) continue;
+    throw new AppError('invalid', `The document has the version "${clip(version)}" but no tarball of it.`);
+  }
+}
+
+async function deprecate(repo: Repository, current: Packument, { versions }: Edit): Promise<void> {
   const changed: { version: string; message: string | undefined }[] = [];
-  for (const [version, manifest] of versions) {
+  const spell = new Spell();
+  for (const [version, message] of versions) {
+    if (spell.isOver) await spell.rest();
     const release = current.releases.get(version);
-    const { deprecated } = recordOf(manifest);
-    // The empty text takes the deprecation back.
-    const message = typeof deprecated === 'string' && deprecated !== '' ? deprecated : undefined;
     if (!release || message === release.deprecated) continue;
     if (message !== undefined && message.length > MAX_MESSAGE) {
       throw new AppError('invalid', `The message of a deprecation cannot be longer than ${MAX_MESSAGE} characters.`);
@@ -86,9 +88,9 @@ async function deprecate(repo: Repository, current: Packument, versions: readonl
   }
 }
 
-async function moveTags(repo: Repository, current: Packument, wanted: Document): Promise<void> {
+async function moveTags(repo: Repository, current: Packument, { tags }: Edit): Promise<void> {
   const held = tagsOf(current);
-  const moved = Object.entries(wanted).filter(
+  const moved = Object.entries(tags).filter(
     (entry): entry is [string, string] =>
       typeof entry[1] === 'string' && held[entry[0]] !== entry[1] && current.releases.has(entry[1]),
   );
@@ -99,7 +101,7 @@ async function moveTags(repo: Repository, current: Packument, wanted: Document):
 }
 
 /** Owners belong to no version, so the row of the latest keeps them. */
-async function nameOwners(repo: Repository, current: Packument, { maintainers }: Document): Promise<void> {
+async function nameOwners(repo: Repository, current: Packument, { maintainers }: Edit): Promise<void> {
   const { name, latest } = current;
   if (!Array.isArray(maintainers) || maintainers.length === 0 || maintainers.length > 1000) return;
   const value = owned(maintainers);
@@ -109,7 +111,7 @@ async function nameOwners(repo: Repository, current: Packument, { maintainers }:
 }
 
 /** Of all the stars in a document the caller's own is taken: the others' may have changed since it was read. */
-async function star(repo: Repository, current: Packument, { users }: Document, caller: string): Promise<void> {
+async function star(repo: Repository, current: Packument, { users }: Edit, caller: string): Promise<void> {
   const { name, latest, stars } = current;
   const given = recordOf(users);
   const isStarred = Object.hasOwn(given, caller) && Boolean(given[caller]);
@@ -123,7 +125,10 @@ async function star(repo: Repository, current: Packument, { users }: Document, c
 function owned(maintainers: readonly unknown[]): readonly unknown[] {
   return maintainers.map((one) => {
     const { name, email } = recordOf(one);
-    return { name: String(name ?? '').slice(0, 255), ...(typeof email === 'string' && { email: email.slice(0, 255) }) };
+    return {
+      name: typeof name === 'string' ? name.slice(0, 255) : '',
+      ...(typeof email === 'string' && { email: email.slice(0, 255) }),
+    };
   });
 }
 

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { drain } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
 import { parseJson } from '../../lib/json.ts';
+import { MAX_SENT_BACK } from './edit-document.ts';
 
 /** Takes the bytes of the one tarball in a document. */
 export interface TarballSink {
@@ -14,11 +15,13 @@ export interface TarballSink {
 }
 
 export interface PublishBody {
-  readonly document: Readonly<Record<string, unknown>>;
+  /** The document, in which the tarball is an empty text. */
+  readonly rest: Buffer;
   /** The name and size of the tarball that came along, if one did. */
   readonly tarball: { readonly key: string; readonly size: number } | undefined;
 }
 
+/** Of a document with a tarball; one without is sent back with changes and has all versions. */
 const MAX_REST = 16 * 1024 * 1024;
 const MAX_DEPTH = 100;
 const SINGLE_KEYS = ['_attachments', 'versions', 'dist-tags', 'dist', 'name', 'version', 'data', '_id'];
@@ -36,6 +39,15 @@ export async function readPublishBody(
   const failure = await drain(body, (chunk) => scanner.take(chunk), signal);
   if (failure !== undefined) throw failure;
   return scanner.finish();
+}
+
+/** The document with which a version is published; refuses, as `invalid`, what cannot be read in one way only. */
+export function readPublishDocument({ rest }: PublishBody): Readonly<Record<string, unknown>> {
+  const parsed = parseJson(rest, { maxDepth: MAX_DEPTH, singleKeys: SINGLE_KEYS });
+  if ('problem' in parsed) throw new AppError('invalid', `The document to publish cannot be read: ${parsed.problem}.`);
+  const { value } = parsed;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new AppError('invalid', 'The document to publish is not a JSON object.');
 }
 
 class Scanner {
@@ -82,15 +94,9 @@ class Scanner {
 
   async finish(): Promise<PublishBody> {
     if (this.#data) throw new AppError('invalid', 'The document to publish ends in the middle of the tarball.');
+    this.#requireRoom();
     await this.#sink?.end();
-    const parsed = parseJson(Buffer.concat(this.#rest), { maxDepth: MAX_DEPTH, singleKeys: SINGLE_KEYS });
-    if ('problem' in parsed)
-      throw new AppError('invalid', `The document to publish cannot be read: ${parsed.problem}.`);
-    const { value } = parsed;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new AppError('invalid', 'The document to publish is not a JSON object.');
-    }
-    return { document: value as Record<string, unknown>, tarball: this.#tarball };
+    return { rest: Buffer.concat(this.#rest), tarball: this.#tarball };
   }
 
   /** Walks on to the end of the chunk, or to where the tarball begins; returns where that is. */
@@ -176,10 +182,15 @@ class Scanner {
 
   #keep(bytes: Buffer): void {
     this.#restSize += bytes.length;
-    if (this.#restSize > MAX_REST) {
-      throw new AppError('too_large', `The document to publish is larger than ${MAX_REST} bytes without its tarball.`);
-    }
+    this.#requireRoom();
     this.#rest.push(Buffer.from(bytes));
+  }
+
+  #requireRoom(): void {
+    if (this.#restSize <= (this.#tarball ? MAX_REST : MAX_SENT_BACK)) return;
+    if (!this.#tarball)
+      throw new AppError('too_large', `The document of the package is larger than ${MAX_SENT_BACK} bytes.`);
+    throw new AppError('too_large', `The document to publish is larger than ${MAX_REST} bytes without its tarball.`);
   }
 }
 

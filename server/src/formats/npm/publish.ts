@@ -17,7 +17,7 @@ import {
   tarballPath,
   withoutBuild,
 } from './names.ts';
-import { type PublishBody, readPublishBody, type TarballSink } from './publish-body.ts';
+import { type PublishBody, readPublishBody, readPublishDocument, type TarballSink } from './publish-body.ts';
 import { type ReleaseRow, readRow, recordOf, releaseRow } from './release.ts';
 import { releaseTag, rowsOf } from './tags.ts';
 import { NotAPackage, readTarball, type Tarball } from './tarball.ts';
@@ -49,7 +49,7 @@ export async function putPackage(request: ProtocolRequest, context: ProtocolCont
   try {
     const body = await readPublishBody(request.body, (key) => store.open(key), request.signal);
     const landed = await store.landed();
-    if (!landed) return await editPackument(name, body.document, context, { tags: false });
+    if (!landed) return await editPackument(name, body.rest, context, { tags: false });
     return await publish(context, { name, body, landed });
   } finally {
     await store.discard();
@@ -99,7 +99,9 @@ function deposit(
 }
 
 /** What the document says is published; refuses, as `invalid`, what does not fit together. */
-function readPublication(name: string, { document, tarball }: PublishBody): Publication {
+function readPublication(name: string, body: PublishBody): Publication {
+  const { tarball } = body;
+  const document = readPublishDocument(body);
   if (document['name'] !== name) {
     throw new AppError('invalid', `The document is of "${clip(String(document['name']))}", but was sent as "${name}".`);
   }
@@ -113,7 +115,7 @@ function readPublication(name: string, { document, tarball }: PublishBody): Publ
   if (manifest['name'] !== name || manifest['version'] !== version) {
     throw new AppError('invalid', `What the document calls ${name}@${version} calls itself otherwise.`);
   }
-  requireAttachments(name, version, { document, tarball });
+  requireAttachments(name, version, document, tarball);
   return {
     name,
     version,
@@ -124,7 +126,12 @@ function readPublication(name: string, { document, tarball }: PublishBody): Publ
   };
 }
 
-function requireAttachments(name: string, version: string, { document, tarball }: PublishBody): void {
+function requireAttachments(
+  name: string,
+  version: string,
+  document: Readonly<Record<string, unknown>>,
+  tarball: PublishBody['tarball'],
+): void {
   const base = name.slice(name.indexOf('/') + 1);
   const names = [`${name}-${version}.tgz`, `${base}-${version}.tgz`];
   if (!tarball || !names.includes(tarball.key)) {

@@ -182,11 +182,11 @@ for (const storage of STORAGES) {
           );
       });
       assert.ok(declared === 413 || declared === 0, String(declared));
-      refused(
-        await put('large', `{"name":"large","readme":"${'x'.repeat(17 * 1024 * 1024)}"}`),
-        413,
-        'a document of 17 MiB',
-      );
+      const wordy = { ...publishDocument(await makePackage('large', '1.0.0')), readme: 'x'.repeat(17 * 1024 * 1024) };
+      refused(await publish(world.writer, BASE, wordy), 413, 'a document of 17 MiB with a tarball');
+      const huge = `{"name":"large","readme":"${'x'.repeat(65 * 1024 * 1024)}"}`;
+      refused(await put('large', huge), 413, 'a document of 65 MiB without one');
+      refused(await put('large/-rev/1', huge), 413, 'the same with a revision');
       refused(await put('deep', '['.repeat(100_000)), 400, 'nested');
       const sample = await makePackage('many', '1.0.0');
       const document = publishDocument(sample) as { versions: Json };

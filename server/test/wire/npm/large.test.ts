@@ -12,7 +12,7 @@ const PUBLISHERS = 50;
 
 interface Document {
   readonly 'dist-tags': Record<string, string>;
-  readonly versions: Record<string, object>;
+  readonly versions: Record<string, { readonly deprecated?: string }>;
 }
 
 for (const storage of STORAGES) {
@@ -77,7 +77,18 @@ for (const storage of STORAGES) {
       const doc = (await world.reader.request('GET', `${BASE}/vast`)).json() as Document;
       assert.equal(Object.keys(doc.versions).length, MANY + 2);
       assert.equal(doc['dist-tags']['latest'], '1.0.0');
-      report(t, { cold, full, warm, published, again });
+      const sent = (await world.reader.request('GET', `${BASE}/vast?write=true`)).json() as Document;
+      const chosen = Object.keys(sent.versions).filter((_, i) => i % 100 === 0);
+      for (const version of chosen) Object.assign(sent.versions[version] as object, { deprecated: 'old' });
+      const body = JSON.stringify(sent);
+      const deprecated = await measured(() => world.writer.request('PUT', `${BASE}/vast`, { body }));
+      assert.equal(deprecated.result.status, 201, deprecated.result.text);
+      const { versions } = (await world.reader.request('GET', `${BASE}/vast`)).json() as Document;
+      assert.deepEqual(
+        Object.keys(versions).filter((version) => versions[version]?.deprecated === 'old'),
+        chosen,
+      );
+      report(t, { cold, full, warm, published, again, deprecated });
     });
   });
 }
