@@ -166,7 +166,8 @@ async function measurePublishing(
   );
 }
 
-function addWaits(
+/** What others waited for at most, beside how long the work took. */
+export function addWaits(
   ctx: Context,
   row: { readonly measure: MeasureName; readonly label: string },
   { ms, longestMs }: Waits,

@@ -3,6 +3,7 @@ import { makePackage, publishDocument } from '../../server/test/formats/npm-samp
 import { multiplyVersions, versionAt } from '../../server/test/support/many-versions.ts';
 import type { Context } from '../context.ts';
 import {
+  addWaits,
   ask,
   measureDocument,
   onEachDatabase,
@@ -16,6 +17,7 @@ import {
 } from '../large-document.ts';
 import { createRepository } from '../targets/administration.ts';
 import type { Target } from '../targets/target.ts';
+import { withWaits } from '../waits.ts';
 
 const name = 'vast';
 const abbreviated = 'application/vnd.npm.install-v1+json';
@@ -115,8 +117,39 @@ async function measureOn(ctx: Context, place: Place, { versions, upstream }: Con
           });
         }
       }
+      for (const isAll of [false, true]) await measureDeprecation(ctx, target, { place, isAll });
     },
   });
+}
+
+/** As npm deprecates versions: it sends back the whole document, in which they say so. */
+async function measureDeprecation(
+  ctx: Context,
+  target: Target,
+  { place, isAll }: { readonly place: Place; readonly isAll: boolean },
+): Promise<void> {
+  const path = `/artifactory/api/npm/many-local/${name}`;
+  const document = await readFull(target, path);
+  const versions = Object.values(document.versions).slice(0, isAll ? undefined : 1);
+  const message = isAll ? 'all are old' : 'this is old';
+  for (const version of versions) version.deprecated = message;
+  const body = Buffer.from(JSON.stringify(document));
+  const { result, waits } = await withWaits(target, probe, () =>
+    timed(() => ask(target, 'PUT', path, { body, type: 'application/json' })),
+  );
+  const what = `${versions.length} ${isAll ? 'versions are' : 'version is'} deprecated`;
+  const label = `${place.database}, local: the longest request of others while ${what}`;
+  addWaits(ctx, { measure: 'packument', label }, waits, result.ms);
+  const after = await readFull(target, path);
+  const said = Object.values(after.versions).filter(({ deprecated }) => deprecated === message);
+  if (said.length !== versions.length) throw new Error(`${said.length} of ${versions.length} versions are deprecated`);
+}
+
+type FullDocument = { readonly versions: Readonly<Record<string, { deprecated?: string }>> };
+
+async function readFull(target: Target, path: string): Promise<FullDocument> {
+  const { body } = await ask(target, 'GET', `${path}?write=true`);
+  return JSON.parse(String(body)) as FullDocument;
 }
 
 async function publish(target: Target, key: string, version: string): Promise<{ ms: number; seen: string }> {
