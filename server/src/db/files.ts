@@ -1,7 +1,8 @@
 /** Files joined with their bytes: what serving them needs, in one query. */
-import { sql } from 'kysely';
+import { type SqlBool, sql } from 'kysely';
 import { joinPath, type RepoKey, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
-import type { Db } from './database.ts';
+import { type Db, isPostgres } from './database.ts';
+import { gathered } from './gathered.ts';
 import { type EightIds, inEights, prepared } from './prepared.ts';
 
 /** Files that may carry the same bytes are looked through up to this many for one that may be read. */
@@ -81,27 +82,42 @@ function fileRow(row: FileRecord): FileRow {
   };
 }
 
-const selectFile = prepared(3, (db, repoId: number, parent: string, name: string) =>
-  files(db).where('node.repo_id', '=', repoId).where('node.parent', '=', parent).where('node.name', '=', name),
+/**
+ * The last column of a key. PostgreSQL keeps the plan for all values, which could as well take an index of fewer
+ * columns, as that of names alone: many thousand files may have one name. Such an index is of no use to a range.
+ */
+function last(db: Db, column: string, value: string) {
+  const ref = sql.ref(column);
+  return isPostgres(db) ? sql<SqlBool>`${ref} between ${value} and ${value}` : sql<SqlBool>`${ref} = ${value}`;
+}
+
+const selectFile = gathered(['bigint', 'text', 'text'], (db, repoId: number, parent: string, name: string) =>
+  files(db)
+    .where('node.repo_id', '=', repoId)
+    .where('node.parent', '=', parent)
+    .where(last(db, 'node.name', name)),
 );
 
 export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<FileRow | undefined> {
   const { parent, name } = splitPath(path);
-  const [row] = await selectFile(db, repoId, parent, name);
+  const row = await selectFile.one(db, repoId, parent, name);
   return row && fileRow(row);
 }
 
-/** The limit stands in the text: bound as a parameter it makes SQLite prepare the statement at every call. */
-const holders = (limit: number) =>
-  prepared(3, (db, sha256: string, repoId: number, packageName: string) =>
-    files(db)
-      .where('node.sha256', '=', sha256)
-      .where('node.repo_id', '=', repoId)
-      .where('node.package', '=', packageName)
-      .limit(sql.lit(limit)),
-  );
-const selectHolder = holders(1);
-const selectHolders = holders(MAX_HOLDERS);
+function holders(db: Db, sha256: string, repoId: number, packageName: string) {
+  return files(db)
+    .where('node.sha256', '=', sha256)
+    .where('node.repo_id', '=', repoId)
+    .where('node.package', '=', packageName);
+}
+
+/** The limits stand in the text: bound as parameters they make SQLite prepare the statement at every call. */
+const selectHolder = gathered(['text', 'bigint', 'text'], (db, sha256: string, repoId: number, packageName: string) =>
+  holders(db, sha256, repoId, packageName).limit(sql.lit(1)),
+);
+const selectHolders = prepared(3, (db, sha256: string, repoId: number, packageName: string) =>
+  holders(db, sha256, repoId, packageName).limit(sql.lit(MAX_HOLDERS)),
+);
 
 /** Files with these bytes in no order, one or up to MAX_HOLDERS, of one package or, without a name, of any. */
 export async function findFiles(
@@ -112,8 +128,9 @@ export async function findFiles(
   count: 'one' | 'many',
 ): Promise<FileRow[]> {
   if (packageName !== undefined) {
-    const select = count === 'one' ? selectHolder : selectHolders;
-    return (await select(db, sha256, repoId, packageName)).map(fileRow);
+    if (count === 'many') return (await selectHolders(db, sha256, repoId, packageName)).map(fileRow);
+    const row = await selectHolder.one(db, sha256, repoId, packageName);
+    return row ? [fileRow(row)] : [];
   }
   const anywhere = files(db)
     .where('node.sha256', '=', sha256)
@@ -139,12 +156,12 @@ export async function listHolders(
   return rows.map((row) => ({ repo: row.key as RepoKey, path: joinPath(row.parent, row.name) }));
 }
 
-const selectVersionFile = prepared(3, (db, repoId: number, name: string, version: string) =>
+const selectVersionFile = gathered(['bigint', 'text', 'text'], (db, repoId: number, name: string, version: string) =>
   files(db)
     .innerJoin('package_version', 'package_version.node_id', 'node.id')
     .where('package_version.repo_id', '=', repoId)
     .where('package_version.name', '=', name)
-    .where('package_version.version', '=', version),
+    .where(last(db, 'package_version.version', version)),
 );
 
 /** The lead file of a package version. */
@@ -154,7 +171,7 @@ export async function getVersionFile(
   name: string,
   version: string,
 ): Promise<FileRow | undefined> {
-  const [row] = await selectVersionFile(db, repoId, name, version);
+  const row = await selectVersionFile.one(db, repoId, name, version);
   return row && fileRow(row);
 }
 
@@ -175,7 +192,14 @@ const selectFileIn = prepared(10, (db, parent: string, name: string, ...ids: Eig
 /** The files at a path of any of the repositories, in no order. */
 export function getFileIn(db: Db, repoIds: readonly number[], path: RepoPath): Promise<MemberFile[]> {
   const { parent, name } = splitPath(path);
-  return ofMembers(repoIds, (ids) => selectFileIn(db, parent, name, ...ids));
+  return ofMembers(db, repoIds, {
+    all: () =>
+      selectFile.all(
+        db,
+        repoIds.map((id) => [id, parent, name]),
+      ),
+    eight: (ids) => selectFileIn(db, parent, name, ...ids),
+  });
 }
 
 const selectVersionFileIn = prepared(10, (db, name: string, version: string, ...ids: EightIds) =>
@@ -194,7 +218,14 @@ export function getVersionFileIn(
   name: string,
   version: string,
 ): Promise<MemberFile[]> {
-  return ofMembers(repoIds, (ids) => selectVersionFileIn(db, name, version, ...ids));
+  return ofMembers(db, repoIds, {
+    all: () =>
+      selectVersionFile.all(
+        db,
+        repoIds.map((id) => [id, name, version]),
+      ),
+    eight: (ids) => selectVersionFileIn(db, name, version, ...ids),
+  });
 }
 
 /** One look-up per repository, all in one statement: each may have thousands of files with these bytes. */
@@ -225,16 +256,35 @@ export function findFileIn(
   packageName: string,
   sha256: Sha256,
 ): Promise<MemberFile[]> {
-  return ofMembers(repoIds, (ids) => selectHolderIn(db, sha256, packageName, ...ids));
+  return ofMembers(db, repoIds, {
+    all: () =>
+      selectHolder.all(
+        db,
+        repoIds.map((id) => [sha256, id, packageName]),
+      ),
+    eight: (ids) => selectHolderIn(db, sha256, packageName, ...ids),
+  });
 }
 
-async function ofMembers(
-  repoIds: readonly number[],
-  select: (ids: EightIds) => Promise<readonly (FileRecord & { readonly repo_id: number })[]>,
-): Promise<MemberFile[]> {
+/** Two ways to ask: for the rows of all repositories in their order, and for those of eight of them. */
+interface MemberLookup {
+  all(): Promise<readonly (FileRecord | undefined)[]>;
+  eight(ids: EightIds): Promise<readonly (FileRecord & { readonly repo_id: number })[]>;
+}
+
+async function ofMembers(db: Db, repoIds: readonly number[], lookup: MemberLookup): Promise<MemberFile[]> {
   const found: MemberFile[] = [];
+  // On PostgreSQL they go together with what others ask for.
+  if (isPostgres(db)) {
+    const rows = await lookup.all();
+    for (const [i, repoId] of repoIds.entries()) {
+      const row = rows[i];
+      if (row) found.push({ repoId, file: fileRow(row) });
+    }
+    return found;
+  }
   for (const ids of inEights(repoIds)) {
-    for (const row of await select(ids)) found.push({ repoId: row.repo_id, file: fileRow(row) });
+    for (const row of await lookup.eight(ids)) found.push({ repoId: row.repo_id, file: fileRow(row) });
   }
   return found;
 }

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { AppError } from '../../core/errors.ts';
 import { Database, type Dialect } from '../database.ts';
 import type { Schema } from '../schema.ts';
+import { KeptPlans } from './postgres-plans.ts';
 import { PostgresSearches } from './postgres-searches.ts';
 
 /** Eight-byte integers come as text by default; ours are ids, sizes and times, all below 2^53. */
@@ -50,7 +51,11 @@ function openPool(options: PostgresOptions, settings: pg.PoolConfig): pg.Pool {
   });
   // Without a listener a restart of the server would end this process.
   pool.on('error', (error) => options.onError(error));
-  pool.on('connect', (client) => client.on('error', (error) => options.onError(error)));
+  const plans = new KeptPlans();
+  pool.on('connect', (client) => {
+    client.on('error', (error) => options.onError(error));
+    plans.keep(client);
+  });
   return pool;
 }
 
