@@ -28,8 +28,8 @@ export function ownAccount(
       if (!user) throw badCredentials();
       return { email: user.email ?? '', createdAt: new Date(user.createdAt), updatedAt: new Date(user.createdAt) };
     },
-    async createToken(description) {
-      const wanted = { description, expiresInSeconds: MAX_TOKEN_SECONDS, reference: true, signed: false };
+    async createToken(description, { expiresInSeconds = MAX_TOKEN_SECONDS } = {}) {
+      const wanted = { description, expiresInSeconds, reference: true, signed: false };
       const { tokenId, referenceToken = '' } = await createToken(deps, { ...wanted, parentTokenId }, principal);
       return { id: tokenId, token: referenceToken };
     },

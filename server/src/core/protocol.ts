@@ -89,7 +89,10 @@ export interface OwnAccount {
   readonly name: string;
   facts(): Promise<AccountFacts>;
   /** A token with all the caller's rights, in its short form; it lives no longer than the one the caller came with. */
-  createToken(description: string): Promise<{ readonly id: string; readonly token: string }>;
+  createToken(
+    description: string,
+    options?: { readonly expiresInSeconds?: number },
+  ): Promise<{ readonly id: string; readonly token: string }>;
   tokens(): Promise<readonly OwnToken[]>;
   /** By its id or by what it is; `not_found` when it is no token of the caller's. */
   revokeToken(token: string): Promise<void>;

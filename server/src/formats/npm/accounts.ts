@@ -10,6 +10,7 @@ import { signInPage } from './sign-in-page.ts';
 
 const MAX_BODY = 64 * 1024;
 const MAX_PASSWORD = 1024;
+const MAX_DAYS = 366;
 const USER_PREFIX = 'org.couchdb.user:';
 const NO_STORE = { 'Cache-Control': 'no-store' };
 /** How long a sign-in in the browser may take, and how often the terminal asks for it. */
@@ -117,24 +118,49 @@ async function listTokens(_request: ProtocolRequest, context: ServiceContext): P
 
 async function createToken(request: ProtocolRequest, context: ServiceContext): Promise<Reply> {
   const own = requireAccount(context);
-  const { password, readonly, cidr_whitelist: ranges } = recordOf(await readBody(request));
+  const wanted = recordOf(await readBody(request));
+  const { password, name, description } = wanted;
   if (typeof password !== 'string' || password.length > MAX_PASSWORD) {
     throw new AppError('invalid', 'A token is made with the password of the account.');
   }
-  if (readonly === true || (Array.isArray(ranges) && ranges.length > 0)) {
+  if (NARROWER.some((key) => isNarrower(wanted[key]))) {
     throw new AppError(
       'not_supported',
-      'Tokens for reading only, or for some addresses only, are made in the settings of this server.',
+      'Tokens for reading only, or for some packages or addresses only, are made in the settings of this server.',
     );
   }
+  const days = expiryOf(wanted['expires']);
   const account = requireAccount(await signIn(context, own.name, password));
-  const { id, token } = await account.createToken('npm token');
-  const now = new Date().toISOString();
+  const words = [name, description].filter((word) => typeof word === 'string' && word !== '');
+  const { id, token } = await account.createToken(clip(words.join(', '), 200) || 'npm token', {
+    ...(days !== undefined && { expiresInSeconds: days * 86_400 }),
+  });
+  const now = new Date();
+  const until = days !== undefined && { expires: new Date(now.getTime() + days * 86_400_000).toISOString() };
+  const at = now.toISOString();
   return {
     status: 200,
-    json: { key: id, token, created: now, updated: now, readonly: false, cidr_whitelist: [] },
+    json: { key: id, token, created: at, updated: at, readonly: false, cidr_whitelist: [], ...until },
     headers: NO_STORE,
   };
+}
+
+/** What makes a token of less than all the rights of its account. */
+const NARROWER = [
+  ...['readonly', 'cidr_whitelist', 'packages', 'scopes', 'orgs'],
+  ...['packages_and_scopes_permission', 'orgs_permission'],
+];
+
+function isNarrower(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0;
+  return value !== undefined && value !== null && value !== false && value !== 'read-write';
+}
+
+/** In days. */
+function expiryOf(value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= MAX_DAYS) return value;
+  throw new AppError('invalid', `A token lives for a whole number of days, from 1 to ${MAX_DAYS}.`);
 }
 
 async function deleteToken(request: ProtocolRequest, context: ServiceContext): Promise<Reply> {

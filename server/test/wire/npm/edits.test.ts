@@ -194,6 +194,41 @@ for (const storage of STORAGES) {
       assert.equal((await world.anonymous.request('GET', `${BASE}/-/whoami`, { headers })).status, 401);
     });
 
+    test('tokens are made for a time, and never with more rights than were asked for', async () => {
+      const path = '-/npm/v1/tokens';
+      for (const narrow of [
+        { readonly: true },
+        { cidr_whitelist: ['10.0.0.0/8'] },
+        { packages: ['one'] },
+        { scopes: ['@corp'] },
+        { orgs: ['corp'] },
+        { packages_and_scopes_permission: 'read-only' },
+        { orgs_permission: 'no-access' },
+      ]) {
+        const answer = await send(world.writer, 'POST', path, { password: PASSWORD, ...narrow });
+        assert.equal(answer.status, 405, JSON.stringify(narrow));
+        assert.match(answer.text, /are made in the settings of this server/);
+      }
+      for (const expires of [0, -1, 0.5, '30', 367]) {
+        const answer = await send(world.writer, 'POST', path, { password: PASSWORD, expires });
+        assert.equal(answer.status, 400, String(expires));
+      }
+      const wanted = { password: PASSWORD, name: 'build', description: 'of the <night>', expires: 2, packages: [] };
+      const made = await send(world.writer, 'POST', path, wanted);
+      assert.equal(made.status, 200, made.text);
+      const { key, token, expires } = made.json() as Record<'key' | 'token' | 'expires', string>;
+      assert.ok(Math.abs(Date.parse(expires) - Date.now() - 2 * 86_400_000) < 60 * 60_000);
+      const headers = { Authorization: `Bearer ${token}` };
+      assert.equal((await world.anonymous.request('GET', `${BASE}/-/whoami`, { headers })).status, 200);
+      const { objects } = (await send(world.writer, 'GET', path)).json() as {
+        objects: { key: string; name: string }[];
+      };
+      assert.equal(objects.find((one) => one.key === key)?.name, 'build, of the ?night?');
+      assert.equal((await send(world.reader, 'DELETE', `${path}/token/${key}`)).status, 404);
+      assert.equal((await send(world.writer, 'DELETE', `${path}/token/${key}`)).status, 204);
+      assert.equal((await world.anonymous.request('GET', `${BASE}/-/whoami`, { headers })).status, 401);
+    });
+
     test('signing in in a browser gives the terminal its token once', async () => {
       const { loginUrl, doneUrl } = (await send(world.anonymous, 'POST', '-/v1/login', {})).json() as Record<
         string,
