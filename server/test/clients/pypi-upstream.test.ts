@@ -143,6 +143,32 @@ clientSuite('uv', (client) => {
   });
 });
 
+clientSuite('poetry', (client) => {
+  const index = publicIndex(client);
+
+  test('locks the same as at the upstream but for hosts', async (t) => {
+    if (index.reason !== undefined) {
+      t.skip(index.reason);
+      return;
+    }
+    const locks: string[] = [];
+    for (const [name, url] of index.both) {
+      const folder = join(client.folder, name);
+      await mkdir(folder, { recursive: true });
+      const source = `[[tool.poetry.source]]\nname = "wanted"\nurl = "${url}"\npriority = "primary"\n`;
+      const project = `[project]\nname = "app"\nversion = "0.1"\nrequires-python = ">=3.11"\ndependencies = ["${WANTED}"]\n`;
+      await writeFile(join(folder, 'pyproject.toml'), `${project}[tool.poetry]\npackage-mode = false\n${source}`);
+      const env = { POETRY_CACHE_DIR: join(client.folder, `cache-${name}`), POETRY_VIRTUALENVS_CREATE: 'false' };
+      await client.run(['lock', '--no-interaction'], { cwd: folder, env, timeoutMs: CLIENT_MS });
+      const lock = withoutHosts(await readFile(join(folder, 'poetry.lock'), 'utf8'));
+      // This is of the project file, in which the address is.
+      locks.push(lock.replace(/^content-hash = ".*"$/m, ''));
+    }
+    assert.match(locks[0] ?? '', /name = "numpy"/);
+    assert.deepEqual(locks[1]?.split('\n'), locks[0]?.split('\n'));
+  });
+});
+
 /** Addresses of files by their names, and of indexes by none. */
 function withoutHosts(lock: string): string {
   return lock.replace(/"https?:\/\/[^"]*\/([^"/]*)"/g, (_, file: string) =>
