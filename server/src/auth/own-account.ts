@@ -1,7 +1,7 @@
 /** What callers may know and do of their own accounts, for protocols that have accounts of their own. */
 import { createHash } from 'node:crypto';
 import { AppError } from '../core/errors.ts';
-import type { Principal } from '../core/principal.ts';
+import type { Principal, TokenScope } from '../core/principal.ts';
 import type { OwnAccount } from '../core/protocol.ts';
 import { createToken as createTokenRow, deleteToken, getToken } from '../db/tokens.ts';
 import { getUser } from '../db/users.ts';
@@ -28,14 +28,20 @@ export function ownAccount(
       if (!user) throw badCredentials();
       return { email: user.email ?? '', createdAt: new Date(user.createdAt), updatedAt: new Date(user.createdAt) };
     },
-    async createToken(description, { expiresInSeconds = MAX_TOKEN_SECONDS } = {}) {
-      const wanted = { description, expiresInSeconds, reference: true, signed: false };
+    async createToken(description, { expiresInSeconds = MAX_TOKEN_SECONDS, readOnly = false } = {}) {
+      const scope = readOnly ? readingOf(principal.scope) : undefined;
+      const wanted = { description, expiresInSeconds, scope, reference: true, signed: false };
       const { tokenId, referenceToken = '' } = await createToken(deps, { ...wanted, parentTokenId }, principal);
       return { id: tokenId, token: referenceToken };
     },
     async tokens() {
       const rows = await listTokens(deps, { userName: principal.name }, principal);
-      return rows.map(({ id, description, createdAt }) => ({ id, description, createdAt: new Date(createdAt) }));
+      return rows.map(({ id, description, createdAt, scope }) => ({
+        id,
+        description,
+        createdAt: new Date(createdAt),
+        readOnly: scope?.every(({ actions }) => actions.every((action) => action === 'read')) ?? false,
+      }));
     },
     async revokeToken(token) {
       const id = referenceTokenId(token) ?? (await deps.tokens.verifyAccess(token))?.tokenId ?? token;
@@ -45,6 +51,13 @@ export function ownAccount(
     },
     approveSignIn: (code) => approve(deps, principal, code),
   };
+}
+
+/** As much of it as is for reading; without a scope everything. */
+function readingOf(scope: TokenScope = [{ actions: ['read'], repos: ['*'], paths: ['**'] }]): TokenScope {
+  return scope
+    .filter(({ actions }) => actions.includes('read'))
+    .map((entry) => ({ ...entry, actions: ['read'] as const }));
 }
 
 /** A row that no client can show as a token, which every node sees; the code itself is not stored. */

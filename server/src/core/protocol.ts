@@ -88,11 +88,8 @@ export interface IssuedToken {
 export interface OwnAccount {
   readonly name: string;
   facts(): Promise<AccountFacts>;
-  /** A token with all the caller's rights, in its short form; it lives no longer than the one the caller came with. */
-  createToken(
-    description: string,
-    options?: { readonly expiresInSeconds?: number },
-  ): Promise<{ readonly id: string; readonly token: string }>;
+  /** A token with the caller's rights, in its short form; it lives no longer than the one the caller came with. */
+  createToken(description: string, options?: OwnTokenOptions): Promise<{ readonly id: string; readonly token: string }>;
   tokens(): Promise<readonly OwnToken[]>;
   /** By its id or by what it is; `not_found` when it is no token of the caller's. */
   revokeToken(token: string): Promise<void>;
@@ -106,10 +103,17 @@ export interface AccountFacts {
   readonly updatedAt: Date;
 }
 
+export interface OwnTokenOptions {
+  readonly expiresInSeconds?: number;
+  /** Of the caller's rights only those to read. */
+  readonly readOnly?: boolean;
+}
+
 export interface OwnToken {
   readonly id: string;
   readonly description: string;
   readonly createdAt: Date;
+  readonly readOnly: boolean;
 }
 
 export interface ProtocolContext {

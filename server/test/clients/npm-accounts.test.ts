@@ -54,14 +54,16 @@ class People {
     await this.#server.deleteRepositories(this.#key, `${this.#key}-local`);
   }
 
-  /** A folder with settings of its own, signed in by name and password where a name is given. */
-  async desk(name: string, user?: string): Promise<Desk> {
+  /** A folder with settings of its own, signed in where somebody's name or a token is given. */
+  async desk(name: string, { user, token }: { user?: string; token?: string } = {}): Promise<Desk> {
     const cwd = join(this.#client.folder, name);
     await mkdir(cwd, { recursive: true });
     const settings = join(cwd, 'user.npmrc');
-    const auth = Buffer.from(`${user}:${PASSWORD}`).toString('base64');
-    const credentials = user === undefined ? '' : `${this.registry.replace(/^http:/, '')}:_auth=${auth}\n`;
-    await writeFile(settings, `registry=${this.registry}\nupdate-notifier=false\n${credentials}`);
+    const lines = [`registry=${this.registry}`, 'update-notifier=false', ''];
+    const here = this.registry.replace(/^http:/, '');
+    if (user !== undefined) lines.push(`${here}:_auth=${Buffer.from(`${user}:${PASSWORD}`).toString('base64')}`);
+    if (token !== undefined) lines.push(`${here}:_authToken=${token}`);
+    await writeFile(settings, lines.join('\n'));
     const env = { npm_config_userconfig: settings, npm_config_cache: join(this.#client.folder, `cache-${name}`) };
     return { cwd, env, settings };
   }
@@ -124,7 +126,7 @@ for (const name of ['npm11', 'npm10', 'npm9'] as const) {
     });
 
     test('shows the profile, and says where it is changed', async () => {
-      const desk = await people.desk('profile', ann);
+      const desk = await people.desk('profile', { user: ann });
       const shown = JSON.parse(await outputOf(desk, ['profile', 'get', '--json'])) as Record<string, unknown>;
       assert.deepEqual([shown['name'], shown['email'], shown['tfa']], [ann, `${ann}@example.com`, false]);
       const output = await client.fail(['profile', 'set', 'fullname', 'Ann'], desk);
@@ -132,30 +134,39 @@ for (const name of ['npm11', 'npm10', 'npm9'] as const) {
     });
 
     test('makes, lists and revokes tokens', { skip }, async () => {
-      const desk = await people.desk('tokens', ann);
+      const desk = await people.desk('tokens', { user: ann });
       const password = { prompt: /password:/i, answer: PASSWORD };
       const { code, seen } = await talk(desk, ['token', 'create', '--parseable'], [password]);
       assert.equal(code, 0, seen);
       const [token = ''] = /\betp_\w+/.exec(seen) ?? assert.fail(`no token: ${seen}`);
-      const holder = await people.desk('holder');
-      await writeFile(
-        holder.settings,
-        `registry=${people.registry}\n${people.registry.replace(/^http:/, '')}:_authToken=${token}\n`,
-      );
+      const holder = await people.desk('holder', { token });
       assert.equal(await outputOf(holder, ['whoami']), ann);
       const listed = JSON.parse(await outputOf(desk, ['token', 'list', '--json'])) as { key: string; name: string }[];
       const [made] = listed.filter((one) => one.name === 'npm token');
       assert.ok(made, JSON.stringify(listed));
       await client.run(['token', 'revoke', made.key], desk);
       await client.fail(['whoami'], holder);
-      const narrow = name === 'npm11' ? ['--packages=one'] : ['--read-only'];
-      const refused = await talk(desk, ['token', 'create', ...narrow], [password]);
+      const narrow = ['token', 'create', '--cidr=10.0.0.0/8'];
+      const refused = await talk(desk, narrow, [password]);
       assert.notEqual(refused.code, 0);
-      assert.match(refused.seen, /Tokens for reading only, or for some packages/);
+      assert.match(refused.seen, /Tokens for some packages or addresses only are made in the settings/);
+    });
+
+    test('makes a token that only reads', { skip }, async () => {
+      const desk = await people.desk('reading', { user: ann });
+      await publish(desk, 'readable');
+      const only = name === 'npm11' ? '--packages-and-scopes-permission=read-only' : '--read-only';
+      const answers = [{ prompt: /password:/i, answer: PASSWORD }];
+      const { code, seen } = await talk(desk, ['token', 'create', '--parseable', only], answers);
+      assert.equal(code, 0, seen);
+      const [token = ''] = /\betp_\w+/.exec(seen) ?? assert.fail(`no token: ${seen}`);
+      const reader = await people.desk('reader', { token });
+      assert.equal(await outputOf(reader, ['view', 'readable', 'version']), '1.0.0');
+      assert.match(await client.fail(['star', 'readable'], reader), /403/);
     });
 
     test('owners are listed, added and removed', async () => {
-      const desk = await people.desk('owners', ann);
+      const desk = await people.desk('owners', { user: ann });
       for (const pack of ['owned', '@corp/owned']) {
         await publish(desk, pack);
         await client.run(['owner', 'add', ann, pack], desk);
@@ -169,7 +180,7 @@ for (const name of ['npm11', 'npm10', 'npm9'] as const) {
     });
 
     test('stars are given, listed and taken', async () => {
-      const [hers, his] = [await people.desk('hers', ann), await people.desk('his', bob)];
+      const [hers, his] = [await people.desk('hers', { user: ann }), await people.desk('his', { user: bob })];
       for (const pack of ['starred', '@corp/starred']) {
         await publish(hers, pack);
         await client.run(['star', pack], hers);

@@ -104,13 +104,13 @@ async function profile(request: ProtocolRequest, context: ServiceContext): Promi
 
 async function listTokens(_request: ProtocolRequest, context: ServiceContext): Promise<Reply> {
   const tokens = await requireAccount(context).tokens();
-  const objects = tokens.map(({ id, description, createdAt }) => ({
+  const objects = tokens.map(({ id, description, createdAt, readOnly }) => ({
     key: id,
     token: id.slice(0, 6),
     name: description,
     created: createdAt.toISOString(),
     updated: createdAt.toISOString(),
-    readonly: false,
+    readonly: readOnly,
     cidr_whitelist: null,
   }));
   return { status: 200, json: { objects, total: objects.length, urls: { next: null } }, headers: NO_STORE };
@@ -123,16 +123,12 @@ async function createToken(request: ProtocolRequest, context: ServiceContext): P
   if (typeof password !== 'string' || password.length > MAX_PASSWORD) {
     throw new AppError('invalid', 'A token is made with the password of the account.');
   }
-  if (NARROWER.some((key) => isNarrower(wanted[key]))) {
-    throw new AppError(
-      'not_supported',
-      'Tokens for reading only, or for some packages or addresses only, are made in the settings of this server.',
-    );
-  }
+  const readOnly = isReadOnly(wanted);
   const days = expiryOf(wanted['expires']);
   const account = requireAccount(await signIn(context, own.name, password));
   const words = [name, description].filter((word) => typeof word === 'string' && word !== '');
   const { id, token } = await account.createToken(clip(words.join(', '), 200) || 'npm token', {
+    readOnly,
     ...(days !== undefined && { expiresInSeconds: days * 86_400 }),
   });
   const now = new Date();
@@ -140,20 +136,25 @@ async function createToken(request: ProtocolRequest, context: ServiceContext): P
   const at = now.toISOString();
   return {
     status: 200,
-    json: { key: id, token, created: at, updated: at, readonly: false, cidr_whitelist: [], ...until },
+    json: { key: id, token, created: at, updated: at, readonly: readOnly, cidr_whitelist: [], ...until },
     headers: NO_STORE,
   };
 }
 
-/** What makes a token of less than all the rights of its account. */
-const NARROWER = [
-  ...['readonly', 'cidr_whitelist', 'packages', 'scopes', 'orgs'],
-  ...['packages_and_scopes_permission', 'orgs_permission'],
-];
-
-function isNarrower(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0;
-  return value !== undefined && value !== null && value !== false && value !== 'read-write';
+/** Whether the token is to be for reading only; refuses what it cannot be narrowed to. */
+function isReadOnly(wanted: Readonly<Record<string, unknown>>): boolean {
+  const { readonly, packages_and_scopes_permission: permission = null } = wanted;
+  const narrower = ['cidr_whitelist', 'packages', 'scopes', 'orgs'].some((key) => {
+    const value = wanted[key] ?? [];
+    return !Array.isArray(value) || value.length > 0;
+  });
+  if (narrower || ![null, 'read-only', 'read-write'].includes(permission as string)) {
+    throw new AppError(
+      'not_supported',
+      'Tokens for some packages or addresses only are made in the settings of this server.',
+    );
+  }
+  return readonly === true || permission === 'read-only';
 }
 
 /** In days. */

@@ -197,13 +197,13 @@ for (const storage of STORAGES) {
     test('tokens are made for a time, and never with more rights than were asked for', async () => {
       const path = '-/npm/v1/tokens';
       for (const narrow of [
-        { readonly: true },
         { cidr_whitelist: ['10.0.0.0/8'] },
         { packages: ['one'] },
         { scopes: ['@corp'] },
         { orgs: ['corp'] },
-        { packages_and_scopes_permission: 'read-only' },
-        { orgs_permission: 'no-access' },
+        { packages_and_scopes_permission: 'no-access' },
+        { packages_and_scopes_permission: 'read-only', scopes: ['@corp'] },
+        { packages: 'all' },
       ]) {
         const answer = await send(world.writer, 'POST', path, { password: PASSWORD, ...narrow });
         assert.equal(answer.status, 405, JSON.stringify(narrow));
@@ -227,6 +227,27 @@ for (const storage of STORAGES) {
       assert.equal((await send(world.reader, 'DELETE', `${path}/token/${key}`)).status, 404);
       assert.equal((await send(world.writer, 'DELETE', `${path}/token/${key}`)).status, 204);
       assert.equal((await world.anonymous.request('GET', `${BASE}/-/whoami`, { headers })).status, 401);
+    });
+
+    test('a token for reading only reads and does nothing else', async () => {
+      await publishAll('only-read', ['1.0.0']);
+      for (const wanted of [{ readonly: true }, { packages_and_scopes_permission: 'read-only', packages_all: true }]) {
+        const made = await send(world.writer, 'POST', '-/npm/v1/tokens', { password: PASSWORD, ...wanted });
+        assert.equal(made.status, 200, made.text);
+        const { key, token, readonly } = made.json() as { key: string; token: string; readonly: boolean };
+        const headers = { Authorization: `Bearer ${token}` };
+        const ask = (method: string, path: string, body: unknown = {}) =>
+          world.anonymous.request(method, `${BASE}/${path}`, {
+            headers,
+            ...(method !== 'GET' && { body: JSON.stringify(body) }),
+          });
+        assert.equal((await ask('GET', 'only-read')).status, 200);
+        assert.equal((await ask('PUT', '-/package/only-read/dist-tags/next', '1.0.0')).status, 403);
+        assert.equal((await ask('PUT', 'only-read', { users: { writer: true } })).status, 403);
+        const { objects } = (await ask('GET', '-/npm/v1/tokens')).json() as { objects: object[] };
+        const [listed] = objects.filter((one) => (one as { key: string }).key === key);
+        assert.deepEqual([readonly, (listed as { readonly: boolean }).readonly], [true, true]);
+      }
     });
 
     test('signing in in a browser gives the terminal its token once', async () => {
