@@ -17,7 +17,8 @@ clientSuite('ivy', (client) => {
   const { username, password } = client.target;
   const ivy = ['-settings', settings, '-cache', cache];
   const resolve = async (module: string, revision: string, organisation = group) => {
-    await rm(cache, { recursive: true, force: true });
+    // What was retrieved before is replaced only by what is newer by a second.
+    for (const left of [cache, join(work, 'out')]) await rm(left, { recursive: true, force: true });
     const pattern = join(work, 'out/[module].[ext]');
     await client.run([...ivy, '-dependency', organisation, module, revision, '-retrieve', pattern], {
       cwd: work,
