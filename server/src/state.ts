@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { AccountDeps } from './auth/accounts.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { Passwords } from './auth/passwords.ts';
-import { PermissionIndex } from './auth/permissions.ts';
+import { PermissionIndex } from './auth/permission-index.ts';
 import { Principals } from './auth/principals.ts';
 import { openSecrets, parseMasterKey } from './auth/secrets.ts';
 import { SigningKeys } from './auth/signing-keys.ts';

@@ -2,7 +2,7 @@
  * Why a request was refused or found nothing, asked by its id; and what would decide whether somebody may do
  * something. Addresses of our own: Artifactory has nothing like it.
  */
-import type { PermissionIndex } from '../auth/permissions.ts';
+import type { PermissionIndex } from '../auth/permission-index.ts';
 import { parseActions } from '../auth/permissions.ts';
 import type { Principals } from '../auth/principals.ts';
 import { AppError } from '../core/errors.ts';

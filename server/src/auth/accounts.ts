@@ -29,7 +29,7 @@ import {
 } from '../db/users.ts';
 import { generatePassword, requirePassword } from './password-rules.ts';
 import type { Passwords } from './passwords.ts';
-import type { PermissionIndex } from './permissions.ts';
+import type { PermissionIndex } from './permission-index.ts';
 import { badCredentials, type Principals } from './principals.ts';
 import type { LoginThrottle } from './throttle.ts';
 import type { Tokens } from './tokens.ts';

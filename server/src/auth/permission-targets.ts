@@ -13,7 +13,8 @@ import {
   updatePermissionTarget,
 } from '../db/permission-targets.ts';
 import { type AccountDeps, type Append, change, requireGroup, requireUser } from './accounts.ts';
-import { ANONYMOUS_SUBJECT, isWordForMany, type PermissionIndex, parseTargetRepository } from './permissions.ts';
+import type { PermissionIndex } from './permission-index.ts';
+import { ANONYMOUS_SUBJECT, isWordForMany, parseTargetRepository } from './permissions.ts';
 
 /** A permission target with users and groups by name. */
 export interface PermissionTargetEdit {

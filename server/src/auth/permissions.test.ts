@@ -6,10 +6,10 @@ import { ACTIONS, type Action, ANONYMOUS, type Principal, type TokenScope } from
 import { Database } from '../db/database.ts';
 import type { PermissionTargetRow } from '../db/permission-targets.ts';
 import { SYSTEM } from './accounts.ts';
+import { PermissionIndex } from './permission-index.ts';
 import { putPermissionTarget } from './permission-targets.ts';
 import {
   CompiledPermissions,
-  PermissionIndex,
   type PermissionOptions,
   parseActions,
   parseTargetRepository,

@@ -6,8 +6,7 @@ import { AppError } from '../core/errors.ts';
 import { clip, joinPath, parseRepoKey, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { ACTIONS, type Action, nameOf, type Permissions, type Principal, type TokenScope } from '../core/principal.ts';
 import type { PathRule, ReadRule } from '../core/read-rule.ts';
-import type { Database } from '../db/database.ts';
-import { listPermissionTargets, type PermissionTargetRow } from '../db/permission-targets.ts';
+import type { PermissionTargetRow } from '../db/permission-targets.ts';
 
 export type RepositoryClass = 'local' | 'remote' | 'virtual' | 'federated';
 
@@ -24,8 +23,6 @@ const ANY = 'ANY';
 const ANY_LOCAL = 'ANY LOCAL';
 const ANY_REMOTE = 'ANY REMOTE';
 const ANY_WORDS: readonly string[] = [ANY, ANY_LOCAL, ANY_REMOTE];
-
-const MAX_AGE_MS = 5000;
 
 /** One bit for each action, so that a set of actions is a number. */
 const BIT = Object.fromEntries(ACTIONS.map((action, i) => [action, 1 << i])) as Readonly<Record<Action, number>>;
@@ -275,96 +272,6 @@ export class CompiledPermissions implements Permissions {
     if (rclass === 'local' || rclass === 'federated') keys.push(ANY_LOCAL);
     if (rclass === 'remote') keys.push(ANY_REMOTE);
     return new Set(keys.flatMap((key) => this.#byKey.get(key) ?? []));
-  }
-}
-
-/** The rights in force, read again when they changed or, where other nodes may change them, grew old. */
-export class PermissionIndex implements Permissions {
-  readonly #database: Database;
-  readonly #options: PermissionOptions;
-  readonly #clock: () => number;
-  readonly #maxAgeMs: number;
-  #current: CompiledPermissions;
-  #staleAt = Number.NEGATIVE_INFINITY;
-  #generation = 0;
-  #reading: Promise<boolean> | undefined;
-
-  constructor(deps: { readonly database: Database; readonly clock?: () => number }, options: PermissionOptions) {
-    this.#database = deps.database;
-    this.#options = options;
-    this.#clock = deps.clock ?? Date.now;
-    this.#maxAgeMs = deps.database.dialect.exclusive ? Number.POSITIVE_INFINITY : MAX_AGE_MS;
-    this.#current = new CompiledPermissions([], options);
-  }
-
-  /** Whether `refresh` has nothing to do. */
-  get isFresh(): boolean {
-    return this.#clock() < this.#staleAt;
-  }
-
-  /** Brings the rights up to date; to be awaited before the first check of each request. Before the first one, only admins have any. */
-  async refresh(): Promise<void> {
-    if (this.isFresh) return;
-    let current = false;
-    while (!current) {
-      this.#reading ??= this.#read().finally(() => {
-        this.#reading = undefined;
-      });
-      current = await this.#reading;
-    }
-  }
-
-  /** Has the rights read again: targets, users or groups changed, or a repository was made or deleted. */
-  invalidate(): void {
-    this.#generation += 1;
-    this.#staleAt = Number.NEGATIVE_INFINITY;
-  }
-
-  /** See `CompiledPermissions`. */
-  allows(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): boolean {
-    return this.#current.allows(principal, action, repo, path);
-  }
-
-  /** See `CompiledPermissions`. */
-  explain(principal: Principal, action: Action, repo: RepoKey, path: RepoPath): readonly string[] {
-    return this.#current.explain(principal, action, repo, path);
-  }
-
-  /** See `CompiledPermissions`. */
-  mayList(principal: Principal, repo: RepoKey, folder: RepoPath): boolean {
-    return this.#current.mayList(principal, repo, folder);
-  }
-
-  /** See `CompiledPermissions`. */
-  mayAnywhere(principal: Principal, action: Action, repo: RepoKey): boolean {
-    return this.#current.mayAnywhere(principal, action, repo);
-  }
-
-  /** See `CompiledPermissions`. */
-  holds(principal: Principal, action: Action, repo: RepoKey): boolean {
-    return this.#current.holds(principal, action, repo);
-  }
-
-  /** See `CompiledPermissions`. */
-  readablePrefixes(principal: Principal, repo: RepoKey): readonly string[] {
-    return this.#current.readablePrefixes(principal, repo);
-  }
-
-  /** See `CompiledPermissions`. */
-  readRule(principal: Principal, repo: RepoKey): ReadRule | undefined {
-    return this.#current.readRule(principal, repo);
-  }
-
-  async #read(): Promise<boolean> {
-    const generation = this.#generation;
-    const readAt = this.#clock();
-    const rows = await this.#database.read((db) => listPermissionTargets(db));
-    const compiled = new CompiledPermissions(rows, this.#options);
-    // Changed while it was read: what was read may be from before, and is read again.
-    if (generation !== this.#generation) return false;
-    this.#current = compiled;
-    this.#staleAt = readAt + this.#maxAgeMs;
-    return true;
   }
 }
 

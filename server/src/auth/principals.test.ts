@@ -6,7 +6,7 @@ import { createPermissionTarget } from '../db/permission-targets.ts';
 import { deleteToken } from '../db/tokens.ts';
 import { updateUser } from '../db/users.ts';
 import { createToken } from './account-tokens.ts';
-import { PermissionIndex } from './permissions.ts';
+import { PermissionIndex } from './permission-index.ts';
 import { Principals } from './principals.ts';
 import { bearer, testIdentity } from './test-identity.ts';
 
