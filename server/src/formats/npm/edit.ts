@@ -105,7 +105,7 @@ async function nameOwners(repo: Repository, current: Packument, { maintainers }:
   const { name, latest } = current;
   if (!Array.isArray(maintainers) || maintainers.length === 0 || maintainers.length > 1000) return;
   const value = owned(maintainers);
-  if (latest === undefined || JSON.stringify(value) === JSON.stringify(current.maintainers)) return;
+  if (latest === undefined || JSON.stringify(value) === JSON.stringify(owned(current.maintainers))) return;
   const at = Date.now();
   await repo.change(name, (tree) => reword(tree, name, latest, (row) => ({ ...row, maintainers: { at, value } })));
 }
