@@ -98,6 +98,7 @@ async function promote(
     copy,
     exact: true,
     replace: tag !== undefined,
+    shallow: tag !== undefined,
   };
   try {
     const { messages } = await relocate({ operations }, request);

@@ -224,8 +224,11 @@ export interface Tree {
    * no other; `conflict` with `detail.stale` when the file has other bytes by now, `not_found` when it is gone.
    */
   amend(path: RepoPath, from: Sha256, deposit: Deposit): Promise<void>;
-  /** Moves a file or a folder with all it holds; the target must be free. Needs the right to delete at the source. */
-  move(from: RepoPath, to: RepoPath): Promise<void>;
+  /**
+   * Moves the files directly in a folder to a free place, with the folder unless folders lie in it, which stay. Needs the
+   * right to delete at the source.
+   */
+  moveFiles(from: RepoPath, to: RepoPath): Promise<void>;
   /** Gives a lead file another version and sets properties; part of a move or a put, so it needs no right of its own. */
   relabel(path: RepoPath, version: string, properties: Properties): Promise<void>;
   /**
@@ -235,8 +238,10 @@ export interface Tree {
   describe(path: RepoPath, metadata: unknown, properties?: Properties): Promise<void>;
   /** The release of this name in a package. */
   version(packageName: string, version: string): Promise<PackageVersion | undefined>;
-  /** Removes a file, or a folder with all it holds; false if there was none. */
+  /** Removes a file; false if there was none. */
   delete(path: RepoPath): Promise<boolean>;
+  /** Removes the files directly in a folder, with the folder unless folders lie in it; false if there was none. */
+  deleteFiles(folder: RepoPath): Promise<boolean>;
   /** Notes what belongs beside a lead file but is not here yet: where bytes with these digests are put when they come. */
   expect(lead: RepoPath, files: readonly ExpectedFile[]): Promise<void>;
   /** Makes a path look freshly written, which renews what is kept by age. */

@@ -13,7 +13,7 @@ import {
 import type { DeclaredChecksums, Entry, Page, Stamps, TreeNode } from '../core/repository.ts';
 import { chunks } from './blobs.ts';
 import { putBuild } from './builds.ts';
-import { below, type Db, lockTree, type Tx } from './database.ts';
+import { type Db, lockTree, type Tx } from './database.ts';
 import { replaceProperties } from './properties.ts';
 
 export interface NodeRow extends TreeNode {
@@ -328,42 +328,6 @@ async function putVersion(
       })),
     )
     .execute();
-}
-
-/** Removes a file, or a folder with all it holds; returns the digests that lost a reference. */
-export async function deleteNodes(tx: Tx, repoId: number, node: NodeRow): Promise<Sha256[]> {
-  const lost: Sha256[] = [];
-  if (node.folder) {
-    await lockTree(tx, repoId, 'exclusive');
-    const inside = await tx
-      .selectFrom('node')
-      .select('sha256')
-      .distinct()
-      .where('repo_id', '=', repoId)
-      .where(below('parent', node.path))
-      .where('sha256', 'is not', null)
-      .execute();
-    for (const row of inside) lost.push(row.sha256 as Sha256);
-    await tx.deleteFrom('node').where('repo_id', '=', repoId).where(below('parent', node.path)).execute();
-  }
-  if (node.sha256) lost.push(node.sha256);
-  await tx.deleteFrom('node').where('id', '=', node.id).execute();
-  return lost;
-}
-
-/** Moves a file or a folder with all it holds to a free path whose parent folders exist. */
-export async function moveNode(tx: Tx, repoId: number, node: NodeRow, to: RepoPath): Promise<void> {
-  if (node.folder) {
-    await lockTree(tx, repoId, 'exclusive');
-    const cut = [...node.path].length + 1;
-    await tx
-      .updateTable('node')
-      .set({ parent: sql<string>`${to}||substr(parent, ${sql.lit(cut)})` })
-      .where('repo_id', '=', repoId)
-      .where(below('parent', node.path))
-      .execute();
-  }
-  await tx.updateTable('node').set(splitPath(to)).where('id', '=', node.id).execute();
 }
 
 export async function touchNode(tx: Tx, id: number, at: number): Promise<void> {

@@ -2,7 +2,7 @@
 import { type SqlBool, sql } from 'kysely';
 import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import { chunks, reviewBlobs } from './blobs.ts';
-import { below, type Db, type Tx } from './database.ts';
+import { below, type Db, lockTree, type Tx } from './database.ts';
 
 /** A row of the tree with all that a copy of it takes along. */
 export interface SubtreeNode {
@@ -76,6 +76,8 @@ export async function getSubtreeNode(db: Db, repoId: number, path: RepoPath): Pr
 export interface SubtreePage {
   readonly after: RepoPath | undefined;
   readonly limit: number;
+  /** Files directly in the folder alone. */
+  readonly shallow?: boolean | undefined;
 }
 
 /**
@@ -86,12 +88,14 @@ export async function listSubtree(
   db: Db,
   repoId: number,
   folder: RepoPath,
-  { after, limit }: SubtreePage,
+  { after, limit, shallow }: SubtreePage,
 ): Promise<SubtreeNode[]> {
   const from = after === undefined ? { parent: folder, name: '' } : splitPath(after);
   const wanted = () => rows(db, repoId).orderBy('parent').orderBy('name');
-  const found = await wanted().where('parent', '=', from.parent).where('name', '>', from.name).limit(limit).execute();
-  if (found.length < limit) {
+  let beside = wanted().where('parent', '=', from.parent).where('name', '>', from.name).limit(limit);
+  if (shallow) beside = beside.where('folder', '=', 0);
+  const found = await beside.execute();
+  if (found.length < limit && !shallow) {
     const start = folder === '' ? '' : `${folder}/`;
     let deeper = wanted()
       .where('parent', '>', from.parent === folder ? start : from.parent)
@@ -204,4 +208,34 @@ export async function deleteFolderIfEmpty(tx: Tx, repoId: number, id: number, pa
     )
     .executeTakeFirst();
   return removed.numDeletedRows > 0n;
+}
+
+type FolderRow = Pick<SubtreeNode, 'id' | 'path'>;
+
+/** Whether folders lie directly in the folder. */
+export async function hasFolders(db: Db, repoId: number, folder: RepoPath): Promise<boolean> {
+  const inside = db.selectFrom('node').select('id').where('repo_id', '=', repoId).where('parent', '=', folder);
+  return (await inside.where('folder', '=', 1).limit(1).executeTakeFirst()) !== undefined;
+}
+
+/**
+ * Removes the files directly in a folder, however many, and the folder unless more lies in it; what they hold is looked
+ * at for references from the moment on. Nobody puts anything into the folder meanwhile.
+ */
+export async function deleteFilesIn(tx: Tx, repoId: number, folder: FolderRow, reviewAfter: number): Promise<void> {
+  await lockTree(tx, repoId, 'exclusive');
+  const inside = rows(tx, repoId).where('parent', '=', folder.path).where('folder', '=', 0);
+  await removeNodes(tx, (await inside.execute()).map(subtreeNode), reviewAfter);
+  await deleteFolderIfEmpty(tx, repoId, folder.id, folder.path);
+}
+
+/** Takes the files directly in a folder to another one, where nothing of their names lies. */
+export async function moveFilesIn(tx: Tx, repoId: number, folder: RepoPath, to: RepoPath): Promise<void> {
+  const inside = tx.updateTable('node').set({ parent: to }).where('repo_id', '=', repoId).where('parent', '=', folder);
+  await inside.where('folder', '=', 0).execute();
+}
+
+/** Gives a folder another free path whose folders exist; what lies in it is not taken along. */
+export async function renameFolder(tx: Tx, id: number, to: RepoPath): Promise<void> {
+  await tx.updateTable('node').set(splitPath(to)).where('id', '=', id).execute();
 }

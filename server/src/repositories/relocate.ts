@@ -46,6 +46,8 @@ export interface Relocation {
   readonly exact?: boolean;
   /** What is at that path goes first, such as the image that a tag named before. */
   readonly replace?: boolean;
+  /** Of the source, and of what it replaces, the files directly in the folder alone: those of one tag. */
+  readonly shallow?: boolean;
 }
 
 export interface RelocationMessage {
@@ -87,7 +89,9 @@ export async function relocate(deps: RelocateDeps, request: Relocation): Promise
       return result({ ...examined, files, folders }, summary);
     }
   }
-  const inside = await database.read((db) => countSubtree(db, plan.from.repoId, plan.from.path, MAX_ATOMIC + 1));
+  const inside = request.shallow
+    ? 0
+    : await database.read((db) => countSubtree(db, plan.from.repoId, plan.from.path, MAX_ATOMIC + 1));
   if (request.atomic && inside > MAX_ATOMIC) {
     throw new AppError(
       'invalid',
@@ -151,6 +155,7 @@ async function resolve(deps: RelocateDeps, request: Relocation): Promise<Transfe
     format,
     ...(translates && { translation: operations.translationOf(source.row.key, target.row.key) }),
     properties: target.access.allows('annotate', path) ? (request.properties ?? {}) : {},
+    ...(request.shallow && { shallow: true }),
     at: Date.now(),
     reviewDelayMs,
   };
@@ -253,9 +258,9 @@ async function transferSmall(
 }
 
 /** Takes away what is at the target, if the caller may delete all of it. */
-async function clear(tx: Tx, { to, at, reviewDelayMs }: Transfer): Promise<void> {
+async function clear(tx: Tx, { to, at, reviewDelayMs, shallow }: Transfer): Promise<void> {
   await lockTree(tx, to.repoId, 'exclusive');
-  const page = { after: undefined, limit: MAX_ATOMIC };
+  const page = { after: undefined, limit: MAX_ATOMIC, shallow };
   const nodes = await listSubtree(tx, to.repoId, to.path, page);
   for (const { folder, path } of nodes) if (!folder) to.access.require('delete', path);
   await removeNodes(tx, nodes, at + reviewDelayMs);

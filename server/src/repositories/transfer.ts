@@ -44,6 +44,8 @@ export interface Transfer {
   readonly operation?: number;
   /** Files go where the target's layout wants them, each by itself; folders that none needs are not made. */
   readonly translation?: Translation | undefined;
+  /** Takes the files directly in the folder alone: what lies deeper is something else, such as an image below a tag. */
+  readonly shallow?: boolean | undefined;
   /** Goes on after a cut: what is there with the same bytes has been copied. */
   readonly resumed?: boolean;
 }
@@ -116,7 +118,7 @@ export async function examineAll(database: Database, transfer: Transfer): Promis
   }
   if (from.path !== '' && !transfer.translation) progress.folders += 1;
   for (let after: RepoPath | undefined; ; ) {
-    const page = { after, limit: 2 * PAGE };
+    const page = { after, limit: 2 * PAGE, shallow: transfer.shallow };
     const rows = await database.read((db) => listSubtree(db, from.repoId, from.path, page));
     const inside = rows.filter(({ folder }) => !folder);
     const { files } = await database.read((db) => examine(db, transfer, inside, progress));
@@ -143,7 +145,7 @@ async function transferFolders(tx: Tx, transfer: Transfer, progress: Progress): 
     return 0;
   }
   if (first) await ensureFolders(tx, to.repoId, [joinPath(to.path, '-')].slice(top ? 1 : 0), by(transfer), at);
-  const rows = await listSubtree(tx, from.repoId, from.path, { after: progress.cursor, limit: PAGE });
+  const rows = await listSubtree(tx, from.repoId, from.path, pageOf(transfer, progress));
   const inside = rows.filter(({ folder }) => folder);
   const wanted = (top ? [top, ...inside] : inside).filter(({ path }) => takesFolder(transfer, path));
   const folders = wanted.map((row) => ({ row, to: targetOf(transfer, row.path) }));
@@ -156,6 +158,10 @@ async function transferFolders(tx: Tx, transfer: Transfer, progress: Progress): 
   if (rows.length < PAGE) Object.assign(progress, { phase: 'files', cursor: undefined });
   else progress.cursor = rows.at(-1)?.path;
   return wanted.length;
+}
+
+function pageOf({ shallow }: Transfer, { cursor }: Progress) {
+  return { after: cursor, limit: PAGE, shallow };
 }
 
 function takesFolder({ mode, from, to, format }: Transfer, path: RepoPath): boolean {
@@ -204,7 +210,7 @@ async function moveTop(tx: Tx, transfer: Transfer, top: SubtreeNode, progress: P
 
 async function transferFiles(tx: Tx, transfer: Transfer, progress: Progress): Promise<number> {
   const { from, mode, format } = transfer;
-  const rows = await listSubtree(tx, from.repoId, from.path, { after: progress.cursor, limit: PAGE });
+  const rows = await listSubtree(tx, from.repoId, from.path, pageOf(transfer, progress));
   const isLast = rows.length < PAGE;
   if (!isLast && format?.place) rows.push(...(await siblingsAfter(tx, transfer, rows.at(-1)?.path ?? from.path)));
   const files = rows.filter(({ folder }) => !folder);
@@ -215,9 +221,9 @@ async function transferFiles(tx: Tx, transfer: Transfer, progress: Progress): Pr
 }
 
 /** A release and what it consists of lie in one folder: they go in one transaction. */
-async function siblingsAfter(tx: Tx, { from }: Transfer, path: RepoPath): Promise<SubtreeNode[]> {
+async function siblingsAfter(tx: Tx, { from, shallow }: Transfer, path: RepoPath): Promise<SubtreeNode[]> {
   const { parent } = splitPath(path);
-  const page = { after: path, limit: MAX_SIBLINGS };
+  const page = { after: path, limit: MAX_SIBLINGS, shallow };
   const rows = await listSubtree(tx, from.repoId, from.path, page);
   return rows.filter((row) => splitPath(row.path).parent === parent);
 }
@@ -364,10 +370,12 @@ function originalName({ mode, from }: Transfer, name: string): string {
 }
 
 async function removeLeft(tx: Tx, transfer: Transfer, progress: Progress): Promise<number> {
-  const { from, mode } = transfer;
+  const { from, mode, shallow } = transfer;
   const accept = (path: RepoPath) => mode === 'trash' || from.access.allows('delete', path);
   const page = { before: progress.cursor, limit: PAGE, accept };
-  const { next, removed } = await deleteEmptyFolders(tx, from.repoId, from.path, page);
+  const { next, removed } = shallow
+    ? { next: undefined, removed: 0 }
+    : await deleteEmptyFolders(tx, from.repoId, from.path, page);
   progress.cursor = next;
   if (next !== undefined) return removed;
   progress.phase = 'done';

@@ -25,14 +25,12 @@ import { holdBlobs, resolveDigest, reviewBlobs } from '../db/blobs.ts';
 import { lockTree, type Tx } from '../db/database.ts';
 import { type NewExpected, setExpected } from '../db/expected-files.ts';
 import {
-  deleteNodes,
   ensureFolders,
   getChecksumOf,
   getNode,
   getNodes,
   listChildNodes,
   listHolders,
-  moveNode,
   type NewFile,
   type NodeRow,
   putFiles,
@@ -48,6 +46,7 @@ import {
   setVersionMetadata,
 } from '../db/package-versions.ts';
 import { changeProperties } from '../db/properties.ts';
+import { deleteFilesIn, hasFolders, moveFilesIn, removeNodes, renameFolder } from '../db/subtrees.ts';
 import { forgetLeft, noteLeft } from '../db/tree-operations.ts';
 import type { DomainEvent } from '../events/event-log.ts';
 import type { Access } from './leaf.ts';
@@ -154,15 +153,18 @@ export class TransactionTree implements Tree {
     await touchNode(tx, existing.id, at);
   }
 
-  async move(from: RepoPath, to: RepoPath): Promise<void> {
+  async moveFiles(from: RepoPath, to: RepoPath): Promise<void> {
     const { tx, repoId, access, at } = this.#deps;
     access.require('delete', from);
     await this.#enter([from, to]);
     const node = await this.#require(from);
     if (await getNode(tx, repoId, to))
       throw new AppError('conflict', `"${to}" exists already, so nothing can be moved there.`);
-    await ensureFolders(tx, repoId, [to], access.principalName, at);
-    await moveNode(tx, repoId, node, to);
+    await lockTree(tx, repoId, 'exclusive');
+    const stays = await hasFolders(tx, repoId, from);
+    await ensureFolders(tx, repoId, [stays ? joinPath(to, '-') : to], access.principalName, at);
+    await moveFilesIn(tx, repoId, from, to);
+    if (!stays) await renameFolder(tx, node.id, to);
     this.events.push({
       type: 'artifact.moved',
       repo: this.#deps.repo,
@@ -194,14 +196,24 @@ export class TransactionTree implements Tree {
   }
 
   async delete(path: RepoPath): Promise<boolean> {
-    const { tx, repoId, access, at } = this.#deps;
+    const { tx, repoId, access, at, reviewDelayMs } = this.#deps;
     access.require('delete', path);
-    const node = await this.get(path);
-    if (!node) return false;
-    const lost = await deleteNodes(tx, repoId, node as NodeRow);
-    await reviewBlobs(tx, lost, at + this.#deps.reviewDelayMs);
+    const node = (await this.get(path)) as NodeRow | undefined;
+    if (!node || node.folder) return false;
+    await removeNodes(tx, [node], at + reviewDelayMs);
     await noteLeft(tx, repoId, [splitPath(path).parent]);
     this.#note('artifact.deleted', path);
+    return true;
+  }
+
+  async deleteFiles(folder: RepoPath): Promise<boolean> {
+    const { tx, repoId, access, at, reviewDelayMs } = this.#deps;
+    access.require('delete', folder);
+    const node = (await this.get(folder)) as NodeRow | undefined;
+    if (!node?.folder) return false;
+    await deleteFilesIn(tx, repoId, node, at + reviewDelayMs);
+    await noteLeft(tx, repoId, [splitPath(folder).parent]);
+    this.#note('artifact.deleted', folder);
     return true;
   }
 

@@ -1,8 +1,8 @@
 /** Ends the leases of files that were kept only for a while: uploaded blobs that no manifest came to name. */
 import type { Format } from '../core/format.ts';
-import { reviewBlobs } from '../db/blobs.ts';
 import { type Database, lockScope } from '../db/database.ts';
-import { deleteNodes, getNode, listStaleIn } from '../db/nodes.ts';
+import { getNode, listStaleIn } from '../db/nodes.ts';
+import { removeNodes } from '../db/subtrees.ts';
 
 const BATCH = 50;
 
@@ -45,9 +45,8 @@ async function endIn(
         // In turn with changes of the package, which may be about to renew it.
         await lockScope(tx, `${repoId}/${path.slice(0, path.lastIndexOf(`/${waitingFolder}/`))}`);
         const node = await getNode(tx, repoId, path);
-        if (!node || node.modifiedAt.getTime() >= before) return;
-        const lost = await deleteNodes(tx, repoId, node);
-        await reviewBlobs(tx, lost, Date.now() + options.reviewDelayMs);
+        if (!node || node.folder || node.modifiedAt.getTime() >= before) return;
+        await removeNodes(tx, [node], Date.now() + options.reviewDelayMs);
         removed += 1;
       });
     }

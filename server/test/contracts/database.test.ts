@@ -20,18 +20,10 @@ import {
 } from '../../src/db/blobs.ts';
 import { afterCommit, type Database, lockScope, nowMs, type Tx } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
-import {
-  deleteNodes,
-  ensureFolders,
-  getNode,
-  getNodes,
-  listChildren,
-  moveNode,
-  type NewFile,
-  putFiles,
-} from '../../src/db/nodes.ts';
+import { ensureFolders, getNode, getNodes, listChildren, type NewFile, putFiles } from '../../src/db/nodes.ts';
 import { listPackages } from '../../src/db/package-versions.ts';
 import { createRepository } from '../../src/db/repositories.ts';
+import { deleteFilesIn, deleteSubtreePage, moveFilesIn, removeNodes } from '../../src/db/subtrees.ts';
 import { createPostgres, createSqlite, eachDatabase, type TestDatabase } from '../support/databases.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 
@@ -331,20 +323,45 @@ eachDatabase(({ name, create }) => {
           .execute();
         return rows.map((row) => `${row.parent}/${row.name}`).sort();
       };
-      const folder = await getNode(database.kysely, repoId, path('dir'));
-      assert.ok(folder);
-      await database.transaction((tx) => moveNode(tx, repoId, folder, path('mövéd')));
-      assert.deepEqual(await filesOf(), [...inside.map((one) => one.replace('dir', 'mövéd')), ...beside].sort());
-
-      const moved = await getNode(database.kysely, repoId, path('mövéd'));
-      assert.ok(moved);
-      const lost = await database.transaction((tx) => deleteNodes(tx, repoId, moved));
-      assert.deepEqual(lost, [BYTES]);
+      await database.transaction((tx) => deleteSubtreePage(tx, repoId, path('dir/é'), 100));
+      assert.deepEqual(await filesOf(), [...inside.filter((one) => one !== 'dir/é/q'), ...beside].sort());
+      const lost = await database.transaction((tx) => deleteSubtreePage(tx, repoId, path('dir'), 100));
+      assert.deepEqual([...new Set(lost.sha256)], [BYTES]);
       assert.deepEqual(await filesOf(), [...beside].sort());
-
-      const root = { ...moved, path: ROOT, id: -1 };
-      await database.transaction((tx) => deleteNodes(tx, repoId, root));
+      await database.transaction((tx) => deleteSubtreePage(tx, repoId, ROOT, 100));
       assert.deepEqual(await paths(database), []);
+    });
+
+    it('takes the files directly in a folder and nothing deeper', async () => {
+      await database.transaction(async (tx) => {
+        await addBlob(tx, BYTES);
+        await put(
+          tx,
+          repoId,
+          ['é/x', 'é/y', 'é/sub/x', 'é.x/a', 'to/z', 'alone/x'].map((one) => file(one, BYTES)),
+        );
+        await moveFilesIn(tx, repoId, path('é'), path('to'));
+      });
+      assert.deepEqual(await paths(database), [
+        'alone',
+        'alone/x',
+        'to',
+        'to/x',
+        'to/y',
+        'to/z',
+        'é',
+        'é.x',
+        'é.x/a',
+        'é/sub',
+        'é/sub/x',
+      ]);
+      for (const name of ['alone', 'é', 'to']) {
+        const folder = await getNode(database.kysely, repoId, path(name));
+        assert.ok(folder);
+        await database.transaction((tx) => deleteFilesIn(tx, repoId, folder, AT));
+      }
+      assert.deepEqual(await paths(database), ['é', 'é.x', 'é.x/a', 'é/sub', 'é/sub/x']);
+      assert.deepEqual(await listDueReviews(database.kysely, AT, 10), [BYTES]);
     });
 
     it('finds many paths at once', async () => {
@@ -639,7 +656,7 @@ describe('metadata on PostgreSQL alone', () => {
     assert.ok(node);
     const { promise: isDeleted, resolve: deleted } = Promise.withResolvers<void>();
     const deleting = database.transaction(async (tx) => {
-      await reviewBlobs(tx, await deleteNodes(tx, repoId, node), AT + 1000);
+      await removeNodes(tx, [node], AT + 1000);
       deleted();
       // Long enough for the sweep to see the file and to come to the review.
       await delay(200);
@@ -668,7 +685,7 @@ describe('metadata on PostgreSQL alone', () => {
         file: (tx: Tx) => put(tx, repoId, [file('new', BYTES)]),
         below: (tx: Tx) => put(tx, repoId, [file('new/one', BYTES)]),
         into: (tx: Tx) => put(tx, repoId, [file('old/two', BYTES)]),
-        remove: async (tx: Tx) => void (await deleteNodes(tx, repoId, folder)),
+        remove: (tx: Tx) => deleteFilesIn(tx, repoId, folder, AT),
       };
       const { promise: isWritten, resolve: written } = Promise.withResolvers<void>();
       await Promise.allSettled([

@@ -4,7 +4,15 @@ import { atRest } from '../../core/arriving.ts';
 import { readAll } from '../../core/bodies.ts';
 import { remoteKeyOf } from '../../core/cache-keys.ts';
 import { isAppError } from '../../core/errors.ts';
-import { type Digest, joinPath, parseDigest, type RepoPath, renderDigest, type Sha256 } from '../../core/ids.ts';
+import {
+  type Digest,
+  joinPath,
+  parseDigest,
+  type RepoPath,
+  renderDigest,
+  type Sha256,
+  splitPath,
+} from '../../core/ids.ts';
 import type { ProtocolContext, ProtocolRequest, Reply } from '../../core/protocol.ts';
 import type { Arriving, Asset, Repository, Tree } from '../../core/repository.ts';
 import { placeWithAll } from './elsewhere.ts';
@@ -189,7 +197,7 @@ async function deleteByDigest(
       const versions = sha256 ? await tree.versionsOf(name, sha256, DELETE_BATCH) : [];
       if (first && versions.length === 0) throw unknownManifest(renderDigest(digest));
       if (first && settings.protectIndexChildren) await refuseChild(tree, name, renderDigest(digest));
-      for (const { path } of versions) await tree.delete(path.slice(0, path.lastIndexOf('/')) as RepoPath);
+      for (const { path } of versions) await tree.deleteFiles(splitPath(path).parent);
       return versions.length;
     });
     if (deleted < DELETE_BATCH) return;

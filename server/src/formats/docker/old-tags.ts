@@ -28,7 +28,7 @@ export async function removeOldTags(repo: Repository, image: string, proceed: ()
   pushed.sort((one, other) => other.at - one.at || other.createdAt - one.createdAt);
   for (const { tag } of pushed.slice(keep)) {
     await proceed();
-    await repo.change(image, (tree) => tree.delete(tagFolder(image, tag)));
+    await repo.change(image, (tree) => tree.deleteFiles(tagFolder(image, tag)));
   }
 }
 

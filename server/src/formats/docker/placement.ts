@@ -157,17 +157,20 @@ export async function leadOf(tree: Tree, folder: RepoPath) {
   return (await tree.get(joinPath(folder, MANIFEST))) ?? (await tree.get(joinPath(folder, INDEX)));
 }
 
-/** Frees a folder: its manifest stays readable by digest, in a folder of its own if nothing else holds it. */
+/**
+ * Frees a folder: its manifest stays readable by digest, in a folder of its own if nothing else holds it. Only its files
+ * go: the folder of `app:web` holds those of all tags of the image `app/web`.
+ */
 export async function untag(tree: Tree, name: string, folder: RepoPath): Promise<void> {
   const lead = await leadOf(tree, folder);
   if (!lead?.sha256) return;
   const others = await tree.versionsOf(name, lead.sha256, 2);
   const target = digestFolder(name, lead.sha256);
   if (others.length > 1 || folder === target) {
-    await tree.delete(folder);
+    await tree.deleteFiles(folder);
     return;
   }
-  await tree.move(folder, target);
+  await tree.moveFiles(folder, target);
   const moved = joinPath(target, lead.path.slice(folder.length + 1));
   await tree.relabel(moved, `sha256:${lead.sha256}`, { 'docker.manifest': [`sha256:${lead.sha256}`] });
 }

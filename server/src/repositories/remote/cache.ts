@@ -7,7 +7,7 @@ import type { Access } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
 
 /** What of a tree puts something into it that was not there. */
-const PUTTING: ReadonlySet<string | symbol> = new Set(['put', 'makeFolder', 'renew', 'amend', 'move', 'expect']);
+const PUTTING: ReadonlySet<string | symbol> = new Set(['put', 'makeFolder', 'renew', 'amend', 'moveFiles', 'expect']);
 
 export class RemoteCache extends LocalRepository {
   override async store(_body: Readable, _options: StoreOptions): Promise<Landed> {
