@@ -145,6 +145,7 @@ async function resolve(deps: RelocateDeps, request: Relocation): Promise<Transfe
     to: { repoId: target.row.id, key: target.row.key, path, access: target.access },
   };
   requireApart(ends.from, ends.to, top);
+  if (request.replace && !request.shallow) requireOutside(ends.from, ends.to);
   await requireWay(deps, ends.to);
   if (!copy && from.path !== '') source.access.require('delete', from.path);
   const format = operations.formatOf(target.row.packageType);
@@ -212,6 +213,15 @@ function requireApart(from: TransferEnd, to: TransferEnd, top: SubtreeNode | und
   }
 }
 
+/** What is to go first must not be what is to come. */
+function requireOutside(from: TransferEnd, to: TransferEnd): void {
+  if (from.repoId !== to.repoId || (to.path !== '' && !from.path.startsWith(`${to.path}/`))) return;
+  throw new AppError(
+    'conflict',
+    `"${clip(joinPath(from.key, from.path), 300)}" lies in the folder that it is to take the place of.`,
+  );
+}
+
 function requireFit(source: RepositoryRow, target: RepositoryRow): void {
   const [from, to] = [source.packageType, target.packageType];
   if (canExchange(from, to) && target.key !== TRASH_KEY && source.key !== TRASH_KEY) return;
@@ -257,11 +267,17 @@ async function transferSmall(
   });
 }
 
-/** Takes away what is at the target, if the caller may delete all of it. */
+/** Takes away what is at the target, if the caller may delete all of it, and it is not too much for one transaction. */
 async function clear(tx: Tx, { to, at, reviewDelayMs, shallow }: Transfer): Promise<void> {
   await lockTree(tx, to.repoId, 'exclusive');
-  const page = { after: undefined, limit: MAX_ATOMIC, shallow };
+  const page = { after: undefined, limit: MAX_ATOMIC + 1, shallow };
   const nodes = await listSubtree(tx, to.repoId, to.path, page);
+  if (nodes.length > MAX_ATOMIC) {
+    throw new AppError(
+      'conflict',
+      `"${clip(joinPath(to.key, to.path), 300)}" holds more than ${MAX_ATOMIC} items, too many to be replaced at once. Delete it first.`,
+    );
+  }
   for (const { folder, path } of nodes) if (!folder) to.access.require('delete', path);
   await removeNodes(tx, nodes, at + reviewDelayMs);
 }

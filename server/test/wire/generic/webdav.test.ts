@@ -1,6 +1,8 @@
 /** What WebDAV clients find and make. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { RepoPath } from '../../../src/core/ids.ts';
+import { ensureFolders } from '../../../src/db/nodes.ts';
 import { type Caller, STORAGES } from '../../support/test-app.ts';
 import { startWorld, type World } from '../../support/wire-world.ts';
 
@@ -107,7 +109,9 @@ for (const storage of STORAGES) {
     });
 
     test('G14: what cannot go there, or may not, stays where it is', async () => {
-      await world.admin.request('PUT', `${FILES}/stay/a/file`, { body: 'stays' });
+      for (const name of ['a/file', 'beside']) {
+        await world.admin.request('PUT', `${FILES}/stay/${name}`, { body: 'stays' });
+      }
       for (const [to, statuses] of [
         ['', [400]],
         ['nonsense', [400]],
@@ -119,6 +123,7 @@ for (const storage of STORAGES) {
         [`${FILES}/%2e%2e/other`, [400]],
         [`${FILES}/stay/a`, [400, 403, 409]],
         [`${FILES}/stay/a/inside`, [400, 409]],
+        [`${FILES}/stay`, [409]],
         [`${FILES}/${'n'.repeat(300)}`, [400]],
         [`${FILES}/.entrepot/x`, [400, 409]],
         ['/artifactory/docker-local/x', [400, 409]],
@@ -135,7 +140,27 @@ for (const storage of STORAGES) {
       assert.equal((await transfer('COPY', 'stay/a', `${FILES}/away`, world.as('reader'))).status, 403);
       assert.ok([403, 404].includes((await transfer('COPY', 'stay/a', `${FILES}/away`, world.as('dropper'))).status));
       assert.equal(await text('stay/a/file'), 'stays');
+      assert.equal(await text('stay/beside'), 'stays');
       assert.equal(await text('away/file'), 404);
+    });
+
+    test('what is too much to be replaced at once stays, all of it', async () => {
+      await world.admin.request('PUT', `${FILES}/few/file`, { body: 'few' });
+      await world.admin.request('PUT', `${FILES}/many/file`, { body: 'many' });
+      const folders = Array.from({ length: 1000 }, (_, i) => `many/d${i}/-` as RepoPath);
+      const inMany = () => world.database.kysely.selectFrom('node').select('id').where('parent', '=', 'many').execute();
+      await world.database.transaction(async (tx) => {
+        const { repo_id } = await tx
+          .selectFrom('node')
+          .select('repo_id')
+          .where('name', '=', 'many')
+          .executeTakeFirstOrThrow();
+        await ensureFolders(tx, repo_id, folders, 'admin', Date.now());
+      });
+      assert.equal((await transfer('MOVE', 'few', `${FILES}/many`)).status, 409);
+      assert.equal((await inMany()).length, 1001);
+      assert.equal(await text('many/file'), 'many');
+      assert.equal(await text('few/file'), 'few');
     });
 
     test('verbs that are not spoken are refused with those that are', async () => {
