@@ -325,11 +325,12 @@ function examineFile(
   }
   if (mode === 'move') from.access.require('delete', row.path);
   parseRepoPath(target);
-  if (format?.classify(target).kind === 'reserved') {
-    throw new AppError('invalid', `"${clip(target, 300)}" lies under a name that the server keeps for itself.`);
-  }
   if (format?.place && isLease(format, row.path)) return undefined;
   const placement = format?.place?.(target);
+  // What is put where things wait would be removed like them.
+  if (format?.classify(target).kind === 'reserved' || (format?.place && !placement)) {
+    throw new AppError('invalid', `"${clip(target, 300)}" lies under a name that the server keeps for itself.`);
+  }
   if (there?.folder) {
     throw new AppError('conflict', `"${clip(joinPath(to.key, target), 300)}" is a folder, so no file can be there.`);
   }

@@ -33,7 +33,7 @@ export function parseReference(text: string, writing: boolean): Reference {
     if (digest) return { digest };
     throw writing ? badDigest(text) : ociError('MANIFEST_UNKNOWN', `"${clip(text)}" is no digest of a manifest.`);
   }
-  if (TAG.test(text)) return { tag: text };
+  if (isTag(text)) return { tag: text };
   if (!writing) throw ociError('MANIFEST_UNKNOWN', `There is no manifest "${clip(text)}" here.`);
   throw badTag(text);
 }
@@ -41,7 +41,7 @@ export function parseReference(text: string, writing: boolean): Reference {
 export function badTag(text: string): AppError {
   return ociError(
     'TAG_INVALID',
-    `"${clip(text)}" cannot be a tag: use up to 128 letters, digits, "_", "." or "-", not starting with "." or "-".`,
+    `"${clip(text)}" cannot be a tag: use up to 128 letters, digits, "_", "." or "-", not starting with "." or "-", and not "${UPLOADS}".`,
   );
 }
 
@@ -49,8 +49,9 @@ export function isName(text: string): boolean {
   return text.length <= MAX_NAME && NAME.test(text);
 }
 
+/** The folder of a tag of that name would be the one in which nothing stays. */
 export function isTag(text: string): boolean {
-  return TAG.test(text);
+  return TAG.test(text) && text !== UPLOADS;
 }
 
 /** The digest of a request, `DIGEST_INVALID` if it is none that this registry knows. */

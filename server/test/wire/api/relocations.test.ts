@@ -254,6 +254,9 @@ onEachStorage('copies and moves', (world) => {
     assert.deepEqual(((await getJson(admin(), path)) as { properties: object }).properties, {
       'docker.repoName': ['store/app'],
     });
+    // What lay there would be removed like a blob that no manifest came to name.
+    const waiting = '/docker-prod/store/app/_uploads/manifest.json';
+    await expectStatus(post('copy', 'docker-local/shop/app/1.0/manifest.json', waiting), 400);
     await from.push('2.0', two);
     const promote = (body: object) =>
       sendJson(admin(), 'POST', '/artifactory/api/docker/docker-local/v2/promote', body);

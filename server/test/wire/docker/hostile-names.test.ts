@@ -26,7 +26,7 @@ const BAD_NAMES = [
   'a.-b',
 ].map(encodeURI);
 const LONG_NAMES = [long(256), long(300), `${'a/'.repeat(128)}a`, `${long(100)}/`.repeat(3) + long(100)];
-const BAD_TAGS = [long(129), '.x', '-x', 'a%2Fb', 'a%20b', 't%C3%A4g', 'a+b', 'a@b', '%25', '~', 'a%3Bb'];
+const BAD_TAGS = [long(129), '.x', '-x', 'a%2Fb', 'a%20b', 't%C3%A4g', 'a+b', 'a@b', '%25', '~', 'a%3Bb', '_uploads'];
 const hex = (length: number) => '0123456789abcdef'.repeat(16).slice(0, length);
 const BAD_DIGESTS = [
   `md5:${hex(32)}`,
