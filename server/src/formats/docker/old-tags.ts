@@ -1,7 +1,8 @@
 /** Keeps only so many tags of an image, where its repository says how many. */
 import { joinPath, type RepoPath, splitPath } from '../../core/ids.ts';
-import type { Repository } from '../../core/repository.ts';
+import type { Repository, Tree } from '../../core/repository.ts';
 import { INDEX, isTag, MANIFEST, tagFolder } from './names.ts';
+import { leadOf, untag } from './placement.ts';
 
 const PAGE = 500;
 
@@ -14,7 +15,10 @@ export function imageOfTag(path: RepoPath, settings: Repository['settings']): st
   return image !== '' && isTag(version) ? image : undefined;
 }
 
-/** Removes the tags that were pushed longest ago, beyond as many as the repository keeps. */
+/**
+ * Removes the tags that were pushed longest ago, beyond as many as the repository keeps. What an index names stays under
+ * its digest, and a tag that is pushed again meanwhile stays.
+ */
 export async function removeOldTags(repo: Repository, image: string, proceed: () => Promise<void>): Promise<void> {
   const keep = maxTags(repo.settings);
   const tags = keep === 0 ? [] : await tagsOf(repo, image);
@@ -26,10 +30,22 @@ export async function removeOldTags(repo: Repository, image: string, proceed: ()
     if (pushed.length % 100 === 0) await proceed();
   }
   pushed.sort((one, other) => other.at - one.at || other.createdAt - one.createdAt);
-  for (const { tag } of pushed.slice(keep)) {
+  for (const { tag, at } of pushed.slice(keep)) {
     await proceed();
-    await repo.change(image, (tree) => tree.deleteFiles(tagFolder(image, tag)));
+    await repo.change(image, (tree) => removeTag(tree, image, { folder: tagFolder(image, tag), at }));
   }
+}
+
+async function removeTag(
+  tree: Tree,
+  image: string,
+  { folder, at }: { readonly folder: RepoPath; readonly at: number },
+): Promise<void> {
+  const lead = await leadOf(tree, folder);
+  if (lead?.sha256 === undefined || lead.modifiedAt.getTime() !== at) return;
+  const naming = { key: 'oci.child', value: `sha256:${lead.sha256}` };
+  if ((await tree.versionsWith(image, naming, 1)).length > 0) await untag(tree, image, folder);
+  else await tree.deleteFiles(folder);
 }
 
 async function tagsOf(repo: Repository, image: string): Promise<string[]> {

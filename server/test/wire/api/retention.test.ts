@@ -1,8 +1,10 @@
 /** What a repository takes by kind of revision, and how many snapshots and tags it keeps. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SYSTEM } from '../../../src/auth/accounts.ts';
+import { removeOldTags } from '../../../src/formats/docker/old-tags.ts';
 import { eventually } from '../../support/eventually.ts';
-import { ImageClient, makeImage } from '../../support/oci.ts';
+import { ImageClient, makeImage, makeIndex, sha256, TYPES } from '../../support/oci.ts';
 import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } from './api-world.ts';
 
 const ALL = '/artifactory/api/repositories';
@@ -90,5 +92,32 @@ onEachStorage('retention', (world) => {
     assert.deepEqual(await tags('team/other'), ['1']);
     await client.push('1', makeImage());
     await eventually(async () => assert.deepEqual(await tags('team/app'), ['1', '4']));
+  });
+
+  test('keeps the images that a kept index names, and a tag that is pushed again meanwhile', async () => {
+    const { app } = world();
+    const body = { rclass: 'local', packageType: 'docker' };
+    await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/named`, body), 200);
+    const client = new ImageClient(app.admin, '/v2/named/app');
+    const [part, again] = [makeImage(), makeImage()];
+    const named = await client.push('amd64', part);
+    for (const tag of ['old', 'again', 'older']) await client.push(tag, makeImage());
+    await client.pushManifest('latest', makeIndex([named]), TYPES.index);
+    const bound = app.core.repositories.get('named', SYSTEM)!;
+    // The server itself is to remove nothing here.
+    const repo = { ...bound, settings: { ...bound.settings, maxUniqueTags: 1 } };
+    let pushed = false;
+    await removeOldTags(repo, 'app', async () => {
+      if (pushed) return;
+      pushed = true;
+      await client.push('again', again);
+    });
+    assert.equal(pushed, true);
+    assert.equal((await client.request('GET', '/manifests/again')).text, again.bytes.toString());
+    for (const tag of ['amd64', 'old', 'older']) assert.equal(await client.statusOf(`/manifests/${tag}`), 404);
+    for (const reference of ['latest', part.digest]) {
+      assert.equal(await client.statusOf(`/manifests/${reference}`), 200);
+    }
+    for (const layer of part.layers) assert.equal(await client.statusOf(`/blobs/${sha256(layer)}`), 200);
   });
 });
