@@ -1,8 +1,8 @@
 /** Files joined with their bytes: what serving them needs, in one query. */
-import { type SqlBool, sql } from 'kysely';
+import { sql } from 'kysely';
 import { joinPath, type RepoKey, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import { type Db, isPostgres } from './database.ts';
-import { gathered } from './gathered.ts';
+import { endsKey, gathered } from './gathered.ts';
 import { type EightIds, inEights, prepared } from './prepared.ts';
 
 /** Files that may carry the same bytes are looked through up to this many for one that may be read. */
@@ -82,20 +82,11 @@ function fileRow(row: FileRecord): FileRow {
   };
 }
 
-/**
- * The last column of a key. PostgreSQL keeps the plan for all values, which could as well take an index of fewer
- * columns, as that of names alone: many thousand files may have one name. Such an index is of no use to a range.
- */
-function last(db: Db, column: string, value: string) {
-  const ref = sql.ref(column);
-  return isPostgres(db) ? sql<SqlBool>`${ref} between ${value} and ${value}` : sql<SqlBool>`${ref} = ${value}`;
-}
-
 const selectFile = gathered(['bigint', 'text', 'text'], (db, repoId: number, parent: string, name: string) =>
   files(db)
     .where('node.repo_id', '=', repoId)
     .where('node.parent', '=', parent)
-    .where(last(db, 'node.name', name)),
+    .where(endsKey(db, 'node.name', name)),
 );
 
 export async function getFile(db: Db, repoId: number, path: RepoPath): Promise<FileRow | undefined> {
@@ -161,7 +152,7 @@ const selectVersionFile = gathered(['bigint', 'text', 'text'], (db, repoId: numb
     .innerJoin('package_version', 'package_version.node_id', 'node.id')
     .where('package_version.repo_id', '=', repoId)
     .where('package_version.name', '=', name)
-    .where(last(db, 'package_version.version', version)),
+    .where(endsKey(db, 'package_version.version', version)),
 );
 
 /** The lead file of a package version. */

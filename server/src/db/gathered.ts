@@ -2,7 +2,7 @@
  * Look-ups of one row by its key, on the hottest paths. On PostgreSQL those that are asked for at the same time go as
  * one statement, since most of what one costs is the way there and back (ADR 0016).
  */
-import { type Compilable, type CompiledQuery, sql } from 'kysely';
+import { type Compilable, type CompiledQuery, type RawBuilder, type SqlBool, sql } from 'kysely';
 import { type Db, isPostgres } from './database.ts';
 import { keepingPlan } from './dialects/postgres-plans.ts';
 import { prepared } from './prepared.ts';
@@ -56,6 +56,16 @@ export function gathered<A extends readonly Value[], R>(
       return rows;
     },
   };
+}
+
+/**
+ * Holds where the last column of a key has the value. PostgreSQL keeps the plan for all values, which could as well take
+ * an index of fewer columns, as that of names alone: many thousand files may have one name. Such an index is of no use
+ * to a range.
+ */
+export function endsKey(db: Db, column: string, value: string): RawBuilder<SqlBool> {
+  const ref = sql.ref(column);
+  return isPostgres(db) ? sql`${ref} between ${value} and ${value}` : sql`${ref} = ${value}`;
 }
 
 function goesAlone(db: Db): boolean {
@@ -134,6 +144,14 @@ function isAboutValues(error: unknown): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('22');
 }
 
+/** Stands for the values of one column of the keys while the query is compiled. */
+class Column {
+  readonly index: number;
+  constructor(index: number) {
+    this.index = index;
+  }
+}
+
 /** A row with the place of its key among those that were asked for, from 1. */
 type Found<R> = R & { readonly asked_at: number };
 
@@ -146,7 +164,7 @@ function compile<A extends readonly Value[], R>(
   // The query is built with the columns of the list where otherwise the values would stand.
   const key = columns.map((column) => sql.ref(`asked.${column}`)) as unknown as A;
   // Behind `select` the planner does not see how long the lists are, so one plan is as good to it as another.
-  const lists = types.map((type) => sql`(select ${null}::${sql.raw(type)}[])`);
+  const lists = types.map((type, i) => sql`(select ${new Column(i)}::${sql.raw(type)}[])`);
   // It does not know that a key has one row at most either: the limit tells it.
   const query = sql<Found<R>>`select asked.asked_at, found.*
     from unnest(${sql.join(lists)}) with ordinality as asked(${sql.raw(columns.join(', '))}, asked_at)
@@ -159,7 +177,9 @@ async function run<A extends readonly Value[], R>(
   query: CompiledQuery<Found<R>>,
   keys: readonly A[],
 ): Promise<readonly (R | undefined)[]> {
-  const parameters = query.parameters.map((_, column) => keys.map((key) => key[column]));
+  const parameters = query.parameters.map((value) =>
+    value instanceof Column ? keys.map((key) => key[value.index]) : value,
+  );
   const { rows } = await db.executeQuery<Found<R>>({ ...query, parameters });
   const found = new Array<R | undefined>(keys.length).fill(undefined);
   for (const row of rows) found[row.asked_at - 1] = row;

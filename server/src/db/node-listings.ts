@@ -2,17 +2,21 @@
 import { joinPath, type RepoPath, type Sha256, splitPath } from '../core/ids.ts';
 import type { Descendant, DescendantPage, Folder } from '../core/repository.ts';
 import type { Db } from './database.ts';
+import { endsKey, gathered } from './gathered.ts';
 
-export async function getFolder(db: Db, repoId: number, path: RepoPath): Promise<Folder | undefined> {
-  const { parent, name } = splitPath(path);
-  const row = await db
+const selectFolder = gathered(['bigint', 'text', 'text'], (db, repoId: number, parent: string, name: string) =>
+  db
     .selectFrom('node')
     .select(['created_at', 'created_by', 'modified_at', 'modified_by'])
     .where('repo_id', '=', repoId)
     .where('parent', '=', parent)
-    .where('name', '=', name)
-    .where('folder', '=', 1)
-    .executeTakeFirst();
+    .where(endsKey(db, 'name', name))
+    .where('folder', '=', 1),
+);
+
+export async function getFolder(db: Db, repoId: number, path: RepoPath): Promise<Folder | undefined> {
+  const { parent, name } = splitPath(path);
+  const row = await selectFolder.one(db, repoId, parent, name);
   return (
     row && {
       path,

@@ -14,6 +14,7 @@ import type { DeclaredChecksums, Entry, Page, Stamps, TreeNode } from '../core/r
 import { chunks } from './blobs.ts';
 import { putBuild } from './builds.ts';
 import { type Db, lockTree, type Tx } from './database.ts';
+import { endsKey, gathered } from './gathered.ts';
 import { replaceProperties } from './properties.ts';
 
 export interface NodeRow extends TreeNode {
@@ -71,9 +72,15 @@ function nodeRow(row: NodeRecord): NodeRow {
   };
 }
 
+const selectNode = gathered(['bigint', 'text', 'text'], (db, repoId: number, parent: string, name: string) =>
+  nodes(db, repoId)
+    .where('parent', '=', parent)
+    .where(endsKey(db, 'name', name)),
+);
+
 export async function getNode(db: Db, repoId: number, path: RepoPath): Promise<NodeRow | undefined> {
   const { parent, name } = splitPath(path);
-  const row = await nodes(db, repoId).where('parent', '=', parent).where('name', '=', name).executeTakeFirst();
+  const row = await selectNode.one(db, repoId, parent, name);
   return row && nodeRow(row);
 }
 

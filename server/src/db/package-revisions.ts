@@ -3,12 +3,13 @@ import { sql } from 'kysely';
 import type { RepositoryMarks } from '../core/document.ts';
 import type { Page } from '../core/repository.ts';
 import type { Db } from './database.ts';
+import { gathered } from './gathered.ts';
 import { prepared } from './prepared.ts';
 
 /** Sorts behind every text that begins with what stands before it. */
 const END = '\u{10ffff}';
 
-const selectRevision = prepared(2, (db, repoId: number, name: string) =>
+const selectRevision = gathered(['bigint', 'text'], (db, repoId: number, name: string) =>
   db.selectFrom('package_revision').select('revision').where('repo_id', '=', repoId).where('name', '=', name),
 );
 
@@ -31,12 +32,9 @@ export async function getPackageRevision(
     for (const number of (await listRepositoryMarks(db, repoId)).values()) revision += number;
     return revision;
   }
+  if (prefix === undefined) return Number((await selectRevision.one(db, repoId, packageName))?.revision ?? 0);
   let revision = 0;
-  const rows =
-    prefix === undefined
-      ? await selectRevision(db, repoId, packageName)
-      : await sumWithPrefix(db, repoId, packageName, prefix);
-  for (const row of rows) revision += Number(row.revision ?? 0);
+  for (const row of await sumWithPrefix(db, repoId, packageName, prefix)) revision += Number(row.revision ?? 0);
   return revision;
 }
 

@@ -11,17 +11,27 @@ export type RouteMatch<R> =
   | { readonly allow: readonly string[] };
 
 export class RouteTable<R extends RoutePattern> {
-  readonly #routes: readonly (Compiled & { readonly route: R })[];
+  /** Routes that may take a path, by how it opens; of a path that opens in any other way, `#others` are all. */
+  readonly #byOpening: ReadonlyMap<string, readonly Entry<R>[]>;
+  readonly #others: readonly Entry<R>[];
 
   constructor(routes: readonly R[]) {
-    this.#routes = routes.map((route) => ({ route, ...compile(route.pattern) }));
+    const entries = routes.map((route) => ({ route, ...compile(route.pattern) }));
+    this.#others = entries.filter(({ opening }) => opening === undefined);
+    this.#byOpening = new Map(
+      entries.flatMap(({ opening }) =>
+        opening === undefined
+          ? []
+          : [[opening, entries.filter((other) => other.opening === undefined || other.opening === opening)]],
+      ),
+    );
   }
 
   /** The first route that takes the path and the method; undefined when no route takes the path. */
   match(method: string, path: string): RouteMatch<R> | undefined {
     const allow = new Set<string>();
-    for (const { route, beginning, expression, names } of this.#routes) {
-      // Most routes are passed over, and this is the cheapest way to tell.
+    for (const { route, beginning, expression, names } of this.#byOpening.get(openingOf(path)) ?? this.#others) {
+      // Most of these are passed over too, and this is the cheapest way to tell.
       if (!path.startsWith(beginning)) continue;
       const found = expression.exec(path);
       if (!found) continue;
@@ -36,11 +46,28 @@ export class RouteTable<R extends RoutePattern> {
   }
 }
 
+/** So many words tell most routes of an API apart. */
+const OPENING_WORDS = 3;
+
 interface Compiled {
+  /** The first words, for patterns that begin with that many without a name. */
+  readonly opening: string | undefined;
   /** What stands before the first name. */
   readonly beginning: string;
   readonly expression: RegExp;
   readonly names: readonly string[];
+}
+
+type Entry<R> = Compiled & { readonly route: R };
+
+/** The first words of a path, or all of a shorter one. */
+function openingOf(path: string): string {
+  let end = -1;
+  for (let words = 0; words < OPENING_WORDS; words++) {
+    end = path.indexOf('/', end + 1);
+    if (end < 0) return path;
+  }
+  return path.slice(0, end);
 }
 
 /** Greedy groups take the last place where the literal words fit, which is what names with slashes need. */
@@ -55,5 +82,11 @@ function compile(pattern: string): Compiled {
       return many ? '(.+)' : '([^/]+)';
     })
     .join('');
-  return { beginning: pattern.split('{', 1)[0] ?? '', expression: new RegExp(`^${source}$`), names };
+  const opening = openingOf(pattern);
+  return {
+    opening: opening.split('/').length === OPENING_WORDS && !opening.includes('{') ? opening : undefined,
+    beginning: pattern.split('{', 1)[0] ?? '',
+    expression: new RegExp(`^${source}$`),
+    names,
+  };
 }
