@@ -54,7 +54,7 @@ export async function openSqlite(file: string): Promise<Database> {
   const driver = new SqliteDriver(connection);
   const kysely = new Kysely<Schema>({
     dialect: {
-      createAdapter: () => new SqliteAdapter(),
+      createAdapter: () => new QueueingAdapter(),
       createDriver: () => driver,
       createIntrospector: (db) => new SqliteIntrospector(db),
       createQueryCompiler: () => new SqliteQueryCompiler(),
@@ -277,7 +277,14 @@ class SqliteConnection implements DatabaseConnection {
   }
 }
 
-/** One connection, handed to one user at a time. */
+/** Leaves it to the driver to hand on the connection: the query builder would wake all who wait for it each time. */
+class QueueingAdapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
+}
+
+/** One connection, handed to one user at a time, in the order in which they asked. */
 class SqliteDriver implements Driver {
   readonly #connection: SqliteConnection;
   #tail: Promise<void> = Promise.resolve();
