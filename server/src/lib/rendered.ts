@@ -57,10 +57,7 @@ export class Piece {
   async #deflate(): Promise<Buffer> {
     const { bytes } = this;
     this.#crc ??= { sum: crc32(bytes), shift: shiftOver(bytes.length) };
-    const made = await compress(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
-    // What comes of it stands in a larger buffer.
-    const compressed = Buffer.allocUnsafeSlow(made.length);
-    made.copy(compressed);
+    const compressed = alone([await compress(bytes, { finishFlush: constants.Z_SYNC_FLUSH })]);
     this.#compressed = compressed;
     this.#bytes = undefined;
     return compressed;
@@ -174,8 +171,8 @@ export class Rendered {
     trailer.writeUInt32LE(sum >>> 0, 0);
     trailer.writeUInt32LE(this.size % 2 ** 32, 4);
     parts.push(LAST_BLOCK, trailer);
-    if (parts.reduce((length, part) => length + part.length, 0) > JOINED_BYTES) return parts;
-    const whole = Buffer.concat(parts);
+    if (lengthOf(parts) > JOINED_BYTES) return parts;
+    const whole = alone(parts);
     let at = GZIP_HEAD.length;
     for (const [i, piece] of this.pieces.entries()) {
       const end = at + (parts[i + 1]?.length ?? 0);
@@ -184,6 +181,18 @@ export class Rendered {
     }
     return [whole];
   }
+}
+
+/** The bytes in a buffer of their own: what is kept for long must not keep a larger one that others share. */
+function alone(parts: readonly Buffer[]): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(lengthOf(parts));
+  let at = 0;
+  for (const part of parts) at += part.copy(bytes, at);
+  return bytes;
+}
+
+function lengthOf(parts: readonly Buffer[]): number {
+  return parts.reduce((length, part) => length + part.length, 0);
 }
 
 function joined(parts: readonly Buffer[]): Buffer {
