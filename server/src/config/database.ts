@@ -11,7 +11,7 @@ export const databaseSection = z
       .meta({ secret: true })
       .optional()
       .describe(
-        'Address of a PostgreSQL database: `postgres://user:password@host:5432/name`. Without it, an SQLite file in `data.dir` is used.',
+        'Address of a PostgreSQL database: `postgres://user:password@host:5432/name`. Without it, an SQLite file in `data.dir` is used. A pooler between here and there has to know prepared statements.',
       ),
     poolSize: count(2, 1000).default(10).describe('Connections to PostgreSQL that one process opens at most.'),
   })
