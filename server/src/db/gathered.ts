@@ -3,6 +3,7 @@
  * one statement, since most of what one costs is the way there and back (ADR 0016).
  */
 import { type Compilable, type CompiledQuery, type RawBuilder, type SqlBool, sql } from 'kysely';
+import { AppError } from '../core/errors.ts';
 import { type Db, isPostgres } from './database.ts';
 import { keepingPlan } from './dialects/postgres-plans.ts';
 import { prepared } from './prepared.ts';
@@ -15,6 +16,8 @@ type ColumnType = 'bigint' | 'text';
 const MAX_TOGETHER = 100;
 /** So many statements of one kind are under way at most: what is asked for meanwhile gathers. */
 const MAX_UNDER_WAY = 4;
+/** Who has waited so long for those to end is told that the database does not answer, as when no connection is free. */
+const MAX_WAIT_MS = 5000;
 
 export interface Gathered<A extends readonly Value[], R> {
   /** The row of the key. */
@@ -75,6 +78,7 @@ function goesAlone(db: Db): boolean {
 /** What somebody asked for at once. */
 interface Asked<A, R> {
   readonly keys: readonly A[];
+  readonly at: number;
   resolve(rows: readonly (R | undefined)[]): void;
   reject(error: unknown): void;
 }
@@ -91,10 +95,21 @@ class Gatherer<A, R> {
   }
 
   ask(keys: readonly A[]): Promise<readonly (R | undefined)[]> {
+    const at = performance.now();
+    if (this.#underWay >= MAX_UNDER_WAY) this.#giveUp(at - MAX_WAIT_MS);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ keys, resolve, reject });
+      this.#waiting.push({ keys, at, resolve, reject });
       this.#schedule();
     });
+  }
+
+  /** So that not ever more wait for a database that does not answer. */
+  #giveUp(askedBefore: number): void {
+    while (this.#waiting[0] && this.#waiting[0].at < askedBefore) {
+      this.#waiting
+        .shift()
+        ?.reject(new AppError('unavailable', 'The database does not answer at the moment. Try again.'));
+    }
   }
 
   /** Sends at the end of this turn of the event loop, when all has been asked that came in with it. */

@@ -264,15 +264,39 @@ describe('look-ups that go together on PostgreSQL', () => {
         asked.push(ask(3));
         await eventually(async () => assert.equal((await waiting()).length, statements));
       }
-      for (let n = 3; n < 5000; n += 10) {
-        asked.push(ask(n));
-        if (n % 100 === 3) await new Promise(setImmediate);
-      }
+      for (let n = 3; n < 5000; n += 10) asked.push(ask(n));
       for (let i = 0; i < 5; i++) assert.equal((await waiting()).length, 4);
     });
     const found = await Promise.all(asked);
     assert.equal(found.length, 504);
     assert.equal(found.filter(Boolean).length, found.length);
+  });
+
+  it('do not wait for ever behind statements that do not end', async () => {
+    const stuck: Promise<unknown>[] = [];
+    const early: Promise<unknown>[] = [];
+    const late: Promise<unknown>[] = [];
+    await whileLocked(async () => {
+      for (let statements = 1; statements <= 4; statements++) {
+        stuck.push(ask(3));
+        await eventually(async () => assert.equal((await waiting()).length, statements));
+      }
+      let refused: unknown;
+      early.push(
+        ask(13).catch((error: unknown) => {
+          refused = error;
+        }),
+      );
+      // Who comes later finds out that the others have waited for too long.
+      await eventually(() => {
+        late.push(ask(23).catch((error: unknown) => error));
+        assert.ok(isAppError(refused, 'unavailable'));
+      });
+    });
+    assert.equal((await Promise.all(stuck)).filter(Boolean).length, 4);
+    assert.equal((await Promise.all(late)).at(-1) instanceof Error, false);
+    assert.ok(await ask(13));
+    await Promise.all(early);
   });
 
   it('pass an error about a value on to who gave it, and to nobody else', async () => {
