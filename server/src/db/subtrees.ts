@@ -173,7 +173,11 @@ export async function deleteEmptyFolders(
   tx: Tx,
   repoId: number,
   folder: RepoPath,
-  page: { readonly before: RepoPath | undefined; readonly limit: number; accept(path: RepoPath): boolean },
+  page: {
+    readonly before: RepoPath | undefined;
+    readonly limit: number;
+    accept(path: RepoPath, id: number): Promise<boolean>;
+  },
 ): Promise<{ readonly next: RepoPath | undefined; readonly removed: number }> {
   let query = tx
     .selectFrom('node')
@@ -191,7 +195,7 @@ export async function deleteEmptyFolders(
   let removed = 0;
   for (const row of found) {
     const path = joinPath(row.parent, row.name);
-    if (row.folder !== 1 || !page.accept(path)) continue;
+    if (row.folder !== 1 || !(await page.accept(path, row.id))) continue;
     removed += (await deleteFolderIfEmpty(tx, repoId, row.id, path)) ? 1 : 0;
   }
   const last = found.at(-1);

@@ -1,6 +1,8 @@
 /** What lies in the trash can, by when it was deleted. */
 import { joinPath, type RepoPath } from '../core/ids.ts';
-import { below, type Db } from './database.ts';
+import { chunks } from './blobs.ts';
+import type { Db } from './database.ts';
+import { getNodes } from './nodes.ts';
 
 export interface Trashed {
   readonly id: number;
@@ -36,18 +38,21 @@ export async function listTrashedBefore(
   return rows.map((row) => ({ id: row.id, path: joinPath(row.parent, row.name), folder: row.folder === 1 }));
 }
 
-/** Items below a folder of the trash can that were deleted on their own at the moment or later. */
+/** Those of the items that were deleted at the moment or later. */
 export async function listTrashedSince(
   db: Db,
   repoId: number,
-  folder: RepoPath,
+  paths: readonly RepoPath[],
   moment: number,
-  limit: number,
-): Promise<RepoPath[]> {
-  const rows = await trashed(db, repoId)
-    .where('property.value', '>=', String(moment))
-    .where(below('node.parent', folder))
-    .limit(limit)
-    .execute();
-  return rows.map((row) => joinPath(row.parent, row.name));
+): Promise<Set<RepoPath>> {
+  const nodes = await getNodes(db, repoId, paths);
+  const found = new Set<RepoPath>();
+  for (const chunk of chunks([...nodes.values()].map(({ id }) => id))) {
+    const rows = await trashed(db, repoId)
+      .where('property.value', '>=', String(moment))
+      .where('node.id', 'in', chunk)
+      .execute();
+    for (const row of rows) found.add(joinPath(row.parent, row.name));
+  }
+  return found;
 }

@@ -153,8 +153,9 @@ async function transferFolders(tx: Tx, transfer: Transfer, progress: Progress): 
   await requireFolders(tx, transfer, folders);
   await copyFolders(tx, { toRepoId: to.repoId, by: by(transfer), at }, folders);
   progress.folders += folders.length;
+  // Where something older was, what comes now is no older than its own deletion.
+  if (mode === 'trash' || mode === 'restore') await unmark(tx, transfer, folders);
   if (first && mode === 'trash') await markTop(tx, transfer, to.path);
-  if (mode === 'restore') await unmark(tx, transfer, folders);
   if (rows.length < PAGE) Object.assign(progress, { phase: 'files', cursor: undefined });
   else progress.cursor = rows.at(-1)?.path;
   return wanted.length;
@@ -248,7 +249,7 @@ async function transferRows(
   const stamp = { toRepoId: to.repoId, by: by(transfer), at };
   if (mode === 'copy') await copyFiles(tx, stamp, files);
   else await moveFiles(tx, stamp, files);
-  if (mode === 'restore') {
+  if (mode === 'trash' || mode === 'restore') {
     await dropProperties(
       tx,
       files.map(({ row }) => row.id),
@@ -372,7 +373,7 @@ function originalName({ mode, from }: Transfer, name: string): string {
 
 async function removeLeft(tx: Tx, transfer: Transfer, progress: Progress): Promise<number> {
   const { from, mode, shallow } = transfer;
-  const accept = (path: RepoPath) => mode === 'trash' || from.access.allows('delete', path);
+  const accept = async (path: RepoPath) => mode === 'trash' || from.access.allows('delete', path);
   const page = { before: progress.cursor, limit: PAGE, accept };
   const { next, removed } = shallow
     ? { next: undefined, removed: 0 }
@@ -381,7 +382,7 @@ async function removeLeft(tx: Tx, transfer: Transfer, progress: Progress): Promi
   if (next !== undefined) return removed;
   progress.phase = 'done';
   const top = await getSubtreeNode(tx, from.repoId, from.path);
-  if (top && accept(from.path)) await deleteFolderIfEmpty(tx, from.repoId, top.id, from.path);
+  if (top && (await accept(from.path))) await deleteFolderIfEmpty(tx, from.repoId, top.id, from.path);
   return removed + 1;
 }
 

@@ -20,11 +20,9 @@ import { listTrashedBefore, listTrashedSince, type Trashed } from '../db/trash.t
 import { noteLeft } from '../db/tree-operations.ts';
 import { SMALL } from './deletion.ts';
 import { type Outcome, SYSTEM, storePrincipal, type TransferRequest, type TreeOperations } from './operations.ts';
-import { noteSourceLeft, PAGE, startProgress, type Transfer, transferPage } from './transfer.ts';
+import { ancestors, noteSourceLeft, PAGE, startProgress, type Transfer, transferPage } from './transfer.ts';
 
 const DAY_MS = 24 * 3_600_000;
-/** Newer things inside an older one are looked for up to this many; with more of them the older one waits. */
-const MAX_NESTED = 10_000;
 
 export interface Restoration {
   readonly principal: Principal;
@@ -152,18 +150,19 @@ async function cleanItem(
   item: Trashed,
   options: CleanOptions & { readonly before: number },
 ): Promise<void> {
-  const { database } = operations.deps;
   const { before } = options;
-  const kept = await database.read((db) => listTrashedSince(db, repoId, item.path, before, MAX_NESTED + 1));
-  if (kept.length > MAX_NESTED) return;
-  const keeps = (path: RepoPath) => kept.some((folder) => path === folder || path.startsWith(`${folder}/`));
   for (let after: RepoPath | undefined; item.folder; ) {
     const from = after;
     after = await step(operations, repoId, options, async (tx) => {
       const page = { after: from, limit: PAGE };
       const files = await listSubtree(tx, repoId, item.path, page);
-      const gone = files.filter(({ folder, path }) => !folder && !keeps(path));
-      await removeNodes(tx, gone, Date.now());
+      const inside = files.filter(({ folder }) => !folder);
+      const keeps = await keptOf(tx, repoId, { item, before }, inside);
+      await removeNodes(
+        tx,
+        inside.filter(({ path }) => !keeps(path)),
+        Date.now(),
+      );
       return files.length < PAGE ? undefined : files.at(-1)?.path;
     });
     if (after === undefined) break;
@@ -171,14 +170,16 @@ async function cleanItem(
   for (let cursor: RepoPath | undefined; item.folder; ) {
     const from = cursor;
     cursor = await step(operations, repoId, options, async (tx) => {
-      const page = { before: from, limit: PAGE, accept: (path: RepoPath) => !keeps(path) };
+      const accept = async (path: RepoPath) => !(await keptOf(tx, repoId, { item, before }, [{ path }]))(path);
+      const page = { before: from, limit: PAGE, accept };
       return (await deleteEmptyFolders(tx, repoId, item.path, page)).next;
     });
     if (cursor === undefined) break;
   }
   await step(operations, repoId, options, async (tx) => {
     const top = await getSubtreeNode(tx, repoId, item.path);
-    if (!top || top.id !== item.id) return;
+    const keeps = await keptOf(tx, repoId, { item, before }, [item]);
+    if (!top || top.id !== item.id || keeps(item.path)) return;
     if (!top.folder) {
       await deleteNodesById(tx, [top.id]);
       await reviewBlobs(tx, top.sha256 ? [top.sha256] : [], Date.now());
@@ -188,6 +189,22 @@ async function cleanItem(
     }
     await noteLeft(tx, repoId, [joinPath(...item.path.split('/').slice(0, -1))]);
   });
+}
+
+/**
+ * Which of the paths belong to something that was deleted at the moment or later: asked under the lock under which the
+ * others go, since deletions go on meanwhile, also into the item itself.
+ */
+async function keptOf(
+  tx: Tx,
+  repoId: number,
+  { item, before }: { readonly item: Trashed; readonly before: number },
+  inside: readonly { readonly path: RepoPath }[],
+): Promise<(path: RepoPath) => boolean> {
+  const wayTo = (path: RepoPath) => [...ancestors(path), path].filter((each) => each.length >= item.path.length);
+  const ways = new Set(inside.flatMap(({ path }) => wayTo(path)));
+  const newer = await listTrashedSince(tx, repoId, [...ways], before);
+  return (path) => wayTo(path).some((each) => newer.has(each));
 }
 
 async function step<T>(

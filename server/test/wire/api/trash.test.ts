@@ -1,6 +1,7 @@
 /** Deleting, the trash can, and what is left of folders. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cleanTrash } from '../../../src/repositories/trash.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ImageClient, makeImage, sha256 } from '../../support/oci.ts';
 import type { Caller } from '../../support/test-app.ts';
@@ -172,27 +173,76 @@ onEachStorage(
       });
     });
 
-    test('lets go of what was there long enough, and keeps what came later into the same folder', async () => {
-      const { core } = world().app;
-      await put('generic-local/aged/old/f');
-      await expectStatus(remove('generic-local/aged/old'), 204);
-      const past = String(Date.now() - 15 * 24 * 3_600_000);
-      await core.database.transaction((tx) =>
+    /** Has an item of the trash can look as if it had been deleted so long ago. */
+    async function age(folder: string, name: string, days = 15): Promise<void> {
+      await world().app.core.database.transaction((tx) =>
         tx
           .updateTable('property')
-          .set({ value: past })
+          .set({ value: String(Date.now() - days * 24 * 3_600_000) })
           .where('key', '=', 'trash.time')
           .where('node_id', 'in', (eb) =>
-            eb.selectFrom('node').select('id').where('parent', '=', 'generic-local/aged').where('name', '=', 'old'),
+            eb.selectFrom('node').select('id').where('parent', '=', folder).where('name', '=', name),
           )
           .execute(),
       );
+    }
+    const clean = (proceed = async () => {}) => cleanTrash(world().app.core.operations, { retentionDays: 14, proceed });
+
+    test('lets go of what was there long enough, and keeps what came later into the same folder', async () => {
+      await put('generic-local/aged/old/f');
+      await expectStatus(remove('generic-local/aged/old'), 204);
+      await age('generic-local/aged', 'old');
       await put('generic-local/aged/old/newer');
       await expectStatus(remove('generic-local/aged/old/newer'), 204);
-      const { cleanTrash } = await import('../../../src/repositories/trash.ts');
-      await cleanTrash(core.operations, { retentionDays: 14, proceed: async () => undefined });
+      await clean();
       await expectStatus(info('auto-trashcan/generic-local/aged/old/f'), 404);
       await expectStatus(info('auto-trashcan/generic-local/aged/old/newer'), 200);
+    });
+
+    test('keeps what is deleted with a folder, of which something was deleted long ago', async () => {
+      await put('generic-local/again/sub/old');
+      await expectStatus(remove('generic-local/again/sub'), 204);
+      await age('generic-local/again', 'sub');
+      await put('generic-local/again/sub/new');
+      await expectStatus(remove('generic-local/again'), 204);
+      await clean();
+      await expectStatus(info('auto-trashcan/generic-local/again/sub/new'), 200);
+      await age('generic-local', 'again');
+      await clean();
+      await expectStatus(info('auto-trashcan/generic-local/again'), 404);
+    });
+
+    test('takes no word for the time of a deletion but its own', async () => {
+      await put('generic-local/forged/f;trash.time=1;k=v');
+      await put('generic-local/forged/sub/g');
+      await expectStatus(
+        admin().request('PUT', `${STORAGE}/generic-local/forged/sub?properties=trash.time=1&recursive=0`),
+        204,
+      );
+      await expectStatus(remove('generic-local/forged'), 204);
+      await clean();
+      await expectStatus(restore('generic-local/forged'), 202);
+      assert.deepEqual(await properties('generic-local/forged/f'), { k: ['v'] });
+      await expectStatus(get('generic-local/forged/sub/g'), 200);
+    });
+
+    test('keeps what is deleted while older things are being let go', async () => {
+      for (const name of ['f', 'empty/f']) await put(`generic-local/meanwhile/${name}`);
+      await expectStatus(remove('generic-local/meanwhile'), 204);
+      await age('generic-local', 'meanwhile');
+      await put('generic-local/meanwhile/new');
+      await put('generic-local/meanwhile/whole/deep/new');
+      let calls = 0;
+      await clean(async () => {
+        // After what is due was listed, and before anything goes.
+        if (++calls !== 2) return;
+        for (const name of ['new', 'whole']) await expectStatus(remove(`generic-local/meanwhile/${name}`), 204);
+      });
+      assert.ok(calls > 2);
+      await expectStatus(info('auto-trashcan/generic-local/meanwhile/f'), 404);
+      for (const name of ['new', 'whole/deep/new']) {
+        await expectStatus(info(`auto-trashcan/generic-local/meanwhile/${name}`), 200);
+      }
     });
 
     test('keeps what an administrator says, for as long as they say, from the next deletion on', async () => {
