@@ -19,6 +19,11 @@ export async function getProperties(db: Db, nodeId: number): Promise<Properties>
   return properties;
 }
 
+export async function hasProperties(db: Db, nodeId: number): Promise<boolean> {
+  const row = await db.selectFrom('property').select('key').where('node_id', '=', nodeId).limit(1).executeTakeFirst();
+  return row !== undefined;
+}
+
 export async function replaceProperties(tx: Tx, nodeId: number, properties: Properties): Promise<void> {
   await tx.deleteFrom('property').where('node_id', '=', nodeId).execute();
   await addProperties(tx, nodeId, properties);

@@ -8,7 +8,7 @@ import type { Format } from '../core/format.ts';
 import { clip, joinPath, type Properties, parseRepoPath, type RepoKey, type RepoPath, splitPath } from '../core/ids.ts';
 import { type Database, type Db, lockTree, type Tx } from '../db/database.ts';
 import { ensureFolders, getNodes, type NodeRow } from '../db/nodes.ts';
-import { changeProperties } from '../db/properties.ts';
+import { changeProperties, hasProperties } from '../db/properties.ts';
 import {
   deleteEmptyFolders,
   deleteFolderIfEmpty,
@@ -372,8 +372,11 @@ function originalName({ mode, from }: Transfer, name: string): string {
 }
 
 async function removeLeft(tx: Tx, transfer: Transfer, progress: Progress): Promise<number> {
-  const { from, mode, shallow } = transfer;
-  const accept = async (path: RepoPath) => mode === 'trash' || from.access.allows('delete', path);
+  const { from, mode, shallow, translation } = transfer;
+  const isTaken = (path: RepoPath) => !translation && takesFolder(transfer, path);
+  // What is said of a folder that has no counterpart would go with it.
+  const accept = async (path: RepoPath, id: number) =>
+    mode === 'trash' || (from.access.allows('delete', path) && (isTaken(path) || !(await hasProperties(tx, id))));
   const page = { before: progress.cursor, limit: PAGE, accept };
   const { next, removed } = shallow
     ? { next: undefined, removed: 0 }
@@ -382,7 +385,7 @@ async function removeLeft(tx: Tx, transfer: Transfer, progress: Progress): Promi
   if (next !== undefined) return removed;
   progress.phase = 'done';
   const top = await getSubtreeNode(tx, from.repoId, from.path);
-  if (top && (await accept(from.path))) await deleteFolderIfEmpty(tx, from.repoId, top.id, from.path);
+  if (top && (await accept(from.path, top.id))) await deleteFolderIfEmpty(tx, from.repoId, top.id, from.path);
   return removed + 1;
 }
 

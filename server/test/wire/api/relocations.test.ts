@@ -136,6 +136,18 @@ onEachStorage('copies and moves', (world) => {
     assert.equal(stats.downloadCount, 9);
   });
 
+  test('leaves a folder with its properties where the target takes none like it', async () => {
+    await repository('jars-only', { packageType: 'generic', includesPattern: '**/*.jar' });
+    for (const path of ['said', 'said/unsaid']) await put(`generic-local/about/${path}/f.jar`);
+    const setting = `${STORAGE}/generic-local/about/said?properties=k=v&recursive=0`;
+    await expectStatus(admin().request('PUT', setting), 204);
+    await expectStatus(post('move', 'generic-local/about', '/jars-only/about'), 200);
+    assert.deepEqual(await list('jars-only/about'), ['/said', '/said/f.jar', '/said/unsaid', '/said/unsaid/f.jar']);
+    assert.deepEqual(await list('generic-local/about'), ['/said']);
+    const kept = await getJson(admin(), `${STORAGE}/generic-local/about/said?properties`);
+    assert.deepEqual((kept as { properties: object }).properties, { k: ['v'] });
+  });
+
   test('says in a dry run what it would do and refuse, and changes nothing', async () => {
     await put('generic-local/dry/a');
     const answer = await expectStatus(post('move', 'generic-local/dry', '/generic-local/dry2', '&dry=1'), 200);
