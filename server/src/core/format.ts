@@ -161,6 +161,11 @@ export interface Format {
    * undefined for what belongs to work under way and is not taken along. Throws `conflict` where it cannot lie.
    */
   place?(path: RepoPath): Placement | undefined;
+  /**
+   * What the row of a release is called at a path to which its file is copied or moved, for formats without `place` in
+   * which several files can be one release: the row of another file stays with that.
+   */
+  rowAt?(path: RepoPath, release: { readonly package: string; readonly version: string }): string;
   /** Releases that others are made of, for formats that have them: they go along with what names them. */
   readonly companions?: {
     /** Holds, with a release, the digests of those it names. */

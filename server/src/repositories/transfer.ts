@@ -346,10 +346,10 @@ function examineFile(
     row,
     to: target,
     package: placement ? placement.package : row.package,
-    release: (name, version) => ({
-      name: placement?.package ?? originalName(transfer, name),
-      version: placement?.version ?? version,
-    }),
+    release(name, version) {
+      const release = { package: placement?.package ?? originalName(transfer, name), version };
+      return { name: release.package, version: placement?.version ?? format?.rowAt?.(target, release) ?? version };
+    },
     properties: { ...placement?.properties, ...properties },
   };
 }

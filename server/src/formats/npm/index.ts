@@ -12,7 +12,7 @@ import { deleteTag, getTags, heldPackument, putRevision, putTag, putTags } from 
 import { renderFailure } from './errors.ts';
 import { ingest } from './ingest.ts';
 import { filterPackument, mergePackuments } from './merge.ts';
-import { isName, packumentPath, parseName, readTarballPath } from './names.ts';
+import { isName, packumentPath, parseName, readTarballPath, rowName, versionOfRow } from './names.ts';
 import { getNpmrc, getScopedNpmrc } from './npmrc.ts';
 import { buildPackument, type Packument } from './packument.ts';
 import { publicUpstream } from './public-upstream.ts';
@@ -47,6 +47,7 @@ export function defineNpm(): Format {
         ],
       },
     ],
+    rowAt: (path, release) => rowName(release.package, versionOfRow(release.version), path),
     classify(path) {
       if (hasControlName(path)) return { kind: 'reserved' };
       const [, name] = /^\.npm\/(.+)\/package\.json$/.exec(path) ?? [];

@@ -1,7 +1,7 @@
 /** Files that are put by plain path, or come from an upstream: tarballs of packages are indexed wherever they lie. */
 import type { Incoming, Ingested } from '../../core/format.ts';
 import type { Properties } from '../../core/ids.ts';
-import { isName, isVersion, parseTag, tarballPath } from './names.ts';
+import { isName, isVersion, parseTag, rowName } from './names.ts';
 import { type ReleaseRow, releaseRow } from './release.ts';
 import { NAME_PROPERTY, TAG_PROPERTY, VERSION_PROPERTY } from './tags.ts';
 import { NotAPackage, readTarball, type Tarball } from './tarball.ts';
@@ -28,8 +28,7 @@ export async function ingest({ path, content, properties = {} }: Incoming): Prom
   const tags = (properties[TAG_PROPERTY] ?? []).filter(isTag);
   const manifest = { ...tarball.manifest, version };
   const row = releaseRow(manifest, tarball, { at: Date.now(), tags });
-  // The same version may lie at several paths, of which one is where it belongs.
-  const key = path === tarballPath(name, version) ? version : `${version}/${path}`;
+  const key = rowName(name, version, path);
   return {
     mediaType: 'application/octet-stream',
     version: { package: name, version: key, metadata: row },

@@ -69,6 +69,16 @@ export function tarballPath(name: string, version: string): RepoPath {
   return parseRepoPath(`${name}/-/${name}-${version}.tgz`);
 }
 
+/** The name of a tarball's row: the same version may lie at several paths, of which one is where it belongs. */
+export function rowName(name: string, version: string, path: RepoPath): string {
+  return path === tarballPath(name, version) ? version : `${version}/${path}`;
+}
+
+/** The version in the name of a row. */
+export function versionOfRow(row: string): string {
+  return row.split('/', 1)[0] as string;
+}
+
 /** Where the attestations of a version lie. */
 export function attestationsPath(name: string, version: string): RepoPath {
   return parseRepoPath(`${name}/-/${name}-${version}.sigstore`);

@@ -139,6 +139,28 @@ for (const storage of STORAGES) {
       assert.equal((await publish(world.writer, BASE, again)).status, 201);
     });
 
+    test('a copy takes nothing away from what it was copied from, and a tarball that is moved is found', async () => {
+      await publishAll('lent', ['1.0.0', '2.0.0']);
+      const run = async (method: string, path: string) => {
+        const answer = await world.admin.request(method, path);
+        assert.ok(answer.status < 300, answer.text);
+      };
+      assert.equal((await send(world.writer, 'PUT', '-/package/lent/dist-tags/stable', '1.0.0')).status, 201);
+      const before = await read('lent');
+      const one = 'npm-local/lent/-/lent-1.0.0.tgz';
+      await run('POST', `/artifactory/api/copy/${one}?to=/npm-local/x/lent.tgz`);
+      assert.deepEqual((await read('lent')).versions, before.versions);
+      assert.deepEqual((await read('lent'))['dist-tags'], before['dist-tags']);
+      await run('DELETE', '/artifactory/npm-local/x/lent.tgz');
+      assert.deepEqual((await read('lent')).versions, before.versions);
+      assert.deepEqual((await read('lent'))['dist-tags'], before['dist-tags']);
+      await run('POST', `/artifactory/api/move/${one}?to=/npm-local/y/lent.tgz`);
+      const tarball = () => read('lent').then((doc) => doc.versions['1.0.0']?.dist.tarball.slice(world.app.url.length));
+      assert.equal(await tarball(), `${BASE}/y/lent.tgz`);
+      await run('POST', `/artifactory/api/move/npm-local/y/lent.tgz?to=/${one}`);
+      assert.deepEqual((await read('lent')).versions, before.versions);
+    });
+
     test('a copy and what it was copied from are both found again by reindexing', async () => {
       await publishAll('copied', ['1.0.0']);
       const url = async () => (await read('copied')).versions['1.0.0']?.dist.tarball.slice(world.app.url.length);
