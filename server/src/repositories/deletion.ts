@@ -18,14 +18,19 @@ export interface DeletionDeps {
 export const SMALL = 300;
 const LOOK_PAGE = 500;
 
+export interface Deletion {
+  readonly principal: Principal;
+  readonly repo: string;
+  readonly path: RepoPath;
+  /** It goes with this file, of which it says something: only if it is a file itself, and that one is still gone. */
+  readonly saidOf?: RepoPath;
+}
+
 /**
  * Deletes a file, or a folder or repository with all it holds, if the caller may delete every part of it. From the
  * moment this returns, nobody sees any of it, however many there are. `not_found` where there is nothing.
  */
-export async function deleteItem(
-  deps: DeletionDeps,
-  { principal, repo, path }: { readonly principal: Principal; readonly repo: string; readonly path: RepoPath },
-): Promise<void> {
+export async function deleteItem(deps: DeletionDeps, { principal, repo, path, saidOf }: Deletion): Promise<void> {
   const { repositories, database, veils } = deps.operations.deps;
   const opened = repositories.open(repo, principal);
   if (!opened) throw missing(repo, path);
@@ -36,10 +41,11 @@ export async function deleteItem(
   }
   const top = await database.read((db) => getSubtreeNode(db, end.repoId, path));
   if (path !== '' && (!top || veils.hides(end.repoId, path))) throw missing(repo, path);
+  if (saidOf !== undefined && top?.folder) return;
   const inside = top && !top.folder ? 0 : await database.read((db) => countSubtree(db, end.repoId, path, SMALL + 1));
   const transfer = trashTransfer(deps, end, opened.row);
   if (inside <= SMALL) {
-    await veils.behind(() => deleteSmall(deps, end, transfer));
+    await veils.behind(() => deleteSmall(deps, end, transfer, saidOf));
     if (top && !top.folder) await deleteAttached(deps, { principal, end, packageType: opened.row.packageType });
     return;
   }
@@ -54,7 +60,7 @@ async function deleteAttached(
 ): Promise<void> {
   for (const path of deps.operations.formatOf(packageType)?.attached?.(end.path) ?? []) {
     if (!end.access.allows('delete', path)) continue;
-    await deleteItem(deps, { principal, repo: end.key, path }).catch((error: unknown) => {
+    await deleteItem(deps, { principal, repo: end.key, path, saidOf: end.path }).catch((error: unknown) => {
       if (!isAppError(error, 'not_found')) throw error;
     });
   }
@@ -83,7 +89,12 @@ function trashTransfer(
   };
 }
 
-async function deleteSmall(deps: DeletionDeps, end: TransferEnd, transfer: Transfer | undefined): Promise<void> {
+async function deleteSmall(
+  deps: DeletionDeps,
+  end: TransferEnd,
+  transfer: Transfer | undefined,
+  saidOf: RepoPath | undefined,
+): Promise<void> {
   const { database, veils, events, reviewDelayMs } = deps.operations.deps;
   const { repoId, key, path, access } = end;
   await database.transaction(async (tx) => {
@@ -91,6 +102,7 @@ async function deleteSmall(deps: DeletionDeps, end: TransferEnd, transfer: Trans
     await veils.requireFree(tx, repoId, [path]);
     const top = await getSubtreeNode(tx, repoId, path);
     if (!top && path !== '') throw missing(key, path);
+    if (saidOf !== undefined && (top?.folder || (await getSubtreeNode(tx, repoId, saidOf)))) return;
     const inside = top && !top.folder ? [] : await listAll(tx, repoId, path);
     for (const node of inside) requireDelete(end, node);
     if (transfer) {

@@ -139,6 +139,19 @@ for (const storage of STORAGES) {
       assert.equal((await publish(world.writer, BASE, again)).status, 201);
     });
 
+    test('a folder that has the name of a file of the package stays when the package goes', async () => {
+      const folder = '/artifactory/npm-local/foldered/-';
+      const mine = [`${folder}/foldered-1.0.0.sigstore/mine`, `${folder}/foldered-2.0.0.tgz/mine`];
+      for (const path of mine) {
+        assert.equal((await world.owner.request('PUT', path, { body: 'mine' })).status, 201);
+      }
+      await publishAll('foldered', ['1.0.0']);
+      const drop = (version: string) => send(world.owner, 'DELETE', `foldered/-/foldered-${version}.tgz/-rev/1`);
+      assert.equal((await drop('2.0.0')).status, 404);
+      assert.equal((await drop('1.0.0')).status, 200);
+      for (const path of mine) assert.equal((await world.owner.request('GET', path)).text, 'mine');
+    });
+
     test('a copy takes nothing away from what it was copied from, and a tarball that is moved is found', async () => {
       await publishAll('lent', ['1.0.0', '2.0.0']);
       const run = async (method: string, path: string) => {

@@ -1,6 +1,9 @@
 /** Distributions put, copied and deleted by plain path, which the index follows; yanking, and reading all again. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { SYSTEM } from '../../../src/auth/accounts.ts';
+import type { RepoPath } from '../../../src/core/ids.ts';
+import { deleteItem } from '../../../src/repositories/deletion.ts';
 import { indexOf, readProject, sdistOf, upload, wheelOf } from '../../formats/pypi-samples.ts';
 import { STORAGES } from '../../support/test-app.ts';
 import type { World } from '../../support/wire-world.ts';
@@ -48,6 +51,29 @@ for (const storage of STORAGES) {
         const { status } = await world.admin.request('GET', `/artifactory/${LOCAL}/${path}${ending}`);
         assert.equal(status, 404, ending);
       }
+    });
+
+    test('what only has the name of something that is said of a file stays', async () => {
+      const wheel = await wheelOf({ name: 'unsaid' });
+      const path = `unsaid/1.0.0/${wheel.filename}` as RepoPath;
+      const statusAt = async (at: string) =>
+        (await world.admin.request('GET', `/artifactory/${LOCAL}/${path}${at}`)).status;
+      const { operations, trash } = world.app.core;
+      const saidOf = (saying: string) =>
+        deleteItem(
+          { operations, trash },
+          { principal: SYSTEM, repo: LOCAL, path: `${path}${saying}` as RepoPath, saidOf: path },
+        );
+      for (const name of ['', '.asc', '.provenance/mine']) {
+        const bytes = name === '' ? wheel.bytes : 'mine';
+        assert.equal((await put(`${path}${name}`, bytes)).status, 201);
+      }
+      // As if the file had been put again while what is said of it was looked for.
+      await saidOf('.asc');
+      assert.equal(await statusAt('.asc'), 200);
+      assert.equal((await world.admin.request('DELETE', `/artifactory/${LOCAL}/${path}`)).status, 204);
+      assert.equal(await statusAt('.asc'), 404);
+      assert.equal(await statusAt('.provenance/mine'), 200);
     });
 
     test('a copy is a file of the index of its own', async () => {
