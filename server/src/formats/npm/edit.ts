@@ -12,7 +12,7 @@ import { parseName, parseTag, parseVersion, tarballPath } from './names.ts';
 import { type Packument, tagsOf } from './packument.ts';
 import { type ReleaseRow, readRow, recordOf } from './release.ts';
 import { giveStar, takeStar } from './stars.ts';
-import { describe, refuseRemovalOfLatest, releaseTag, rowsOf, setTag } from './tags.ts';
+import { refuseRemovalOfLatest, releaseTag, rewrite, rowsOf, setTag } from './tags.ts';
 
 const MAX_TAG_BODY = 64 * 1024;
 const MAX_DEPTH = 100;
@@ -142,7 +142,7 @@ async function reword(
   if (rows.length === 0) throw notHeld(name, version);
   for (const found of rows) {
     const row = readRow(found);
-    if (row) await describe(tree, found, change(row));
+    if (row) await rewrite(tree, found, change(row));
   }
 }
 

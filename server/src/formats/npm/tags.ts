@@ -1,5 +1,6 @@
 /** Tags that point to versions. Each is kept in the rows of the versions, with the moment of its setting. */
 import { AppError } from '../../core/errors.ts';
+import type { Properties } from '../../core/ids.ts';
 import type { PackageVersion, Tree } from '../../core/repository.ts';
 import { unknownVersion } from './errors.ts';
 import { type ReleaseRow, readRow } from './release.ts';
@@ -44,9 +45,19 @@ export async function setTag(tree: Tree, name: string, tag: string, version: str
   await describe(tree, target, { ...row, tags: { ...row.tags, [tag]: at } });
 }
 
+/** Writes the row anew, whose tags and stars stay. */
+export async function rewrite(
+  tree: Tree,
+  { path }: PackageVersion,
+  row: ReleaseRow,
+  properties?: Properties,
+): Promise<void> {
+  await tree.describe(path, { ...row, changedAt: Date.now() } satisfies ReleaseRow, properties);
+}
+
 /** Writes the row anew, and the properties that repeat its tags and stars. */
-export async function describe(tree: Tree, { path }: PackageVersion, row: ReleaseRow): Promise<void> {
-  await tree.describe(path, { ...row, changedAt: Date.now() } satisfies ReleaseRow, {
+export async function describe(tree: Tree, holder: PackageVersion, row: ReleaseRow): Promise<void> {
+  await rewrite(tree, holder, row, {
     [TAG_PROPERTY]: Object.keys(row.tags).sort(),
     [STAR_PROPERTY]: row.stars ?? [],
   });
