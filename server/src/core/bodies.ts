@@ -20,11 +20,11 @@ export async function readAll(
     }
     chunks.push(chunk);
   }
-  return joined(chunks, size);
+  return joinChunks(chunks, size);
 }
 
 /** The chunks behind one another; joining large documents at once would keep others waiting. */
-async function joined(chunks: readonly Buffer[], size: number): Promise<Buffer> {
+export async function joinChunks(chunks: readonly Buffer[], size: number): Promise<Buffer> {
   if (size <= SLICE_BYTES) return Buffer.concat(chunks);
   const spell = new Spell();
   const bytes = Buffer.allocUnsafe(size);

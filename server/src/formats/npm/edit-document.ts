@@ -23,6 +23,7 @@ export async function readEdit(bytes: Buffer): Promise<Edit> {
   const said = new Map<string, unknown>();
   const spell = new Spell();
   try {
+    await spell.rest();
     if (!isUtf8(bytes)) throw new SyntaxError('It is not UTF-8 text.');
     const members = new JsonMembers(bytes);
     for (let key = members.next(); key !== undefined; key = members.next()) {

@@ -3,9 +3,10 @@
  * comes and handed on; the rest is small and is read whole.
  */
 import type { Readable } from 'node:stream';
-import { drain } from '../../core/bodies.ts';
+import { drain, joinChunks } from '../../core/bodies.ts';
 import { AppError } from '../../core/errors.ts';
 import { parseJson } from '../../lib/json.ts';
+import { Spell } from '../../lib/spell.ts';
 import { MAX_SENT_BACK } from './edit-document.ts';
 
 /** Takes the bytes of the one tarball in a document. */
@@ -36,7 +37,10 @@ export async function readPublishBody(
   signal: AbortSignal,
 ): Promise<PublishBody> {
   const scanner = new Scanner(open);
-  const failure = await drain(body, (chunk) => scanner.take(chunk), signal);
+  const spell = new Spell();
+  // Much may have arrived at once.
+  const take = (chunk: Buffer) => scanner.take(chunk) ?? (spell.isOver ? spell.rest() : undefined);
+  const failure = await drain(body, take, signal);
   if (failure !== undefined) throw failure;
   return scanner.finish();
 }
@@ -96,7 +100,7 @@ class Scanner {
     if (this.#data) throw new AppError('invalid', 'The document to publish ends in the middle of the tarball.');
     this.#requireRoom();
     await this.#sink?.end();
-    return { rest: Buffer.concat(this.#rest), tarball: this.#tarball };
+    return { rest: await joinChunks(this.#rest, this.#restSize), tarball: this.#tarball };
   }
 
   /** Walks on to the end of the chunk, or to where the tarball begins; returns where that is. */
