@@ -3,7 +3,7 @@
  * together with a note of its object, in one transaction; from then on nobody can find it. Later the object goes.
  */
 import { isAppError } from '../core/errors.ts';
-import { condemnUnreferenced, deleteTrash, listDueReviews, listTrash, postponeTrash } from '../db/blobs.ts';
+import { claimTrash, condemnUnreferenced, deleteTrash, listDueReviews, listTrash, postponeTrash } from '../db/blobs.ts';
 import { type Database, databaseTime, type Tx } from '../db/database.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import type { BlobDriver } from './driver.ts';
@@ -51,7 +51,7 @@ export async function condemnDue(
     if (due.length === 0) return total;
     const result = await deps.database.transaction(async (tx) => {
       await options.proceed(tx);
-      return condemnUnreferenced(tx, due, started + options.readerGraceMs);
+      return condemnUnreferenced(tx, due, started + options.readerGraceMs, started);
     });
     crashpoint('sweep.condemned');
     total.condemned += result.condemned;
@@ -69,8 +69,11 @@ export async function emptyTrash(deps: SweepDeps, options: SweepOptions): Promis
   const started = await deps.database.read(databaseTime);
   for (;;) {
     await options.proceed();
-    const due = await deps.database.read((db) => listTrash(db, started, options.batch));
-    if (due.length === 0) return removed;
+    const listed = await deps.database.read((db) => listTrash(db, started, options.batch));
+    if (listed.length === 0) return removed;
+    const ids = listed.map(({ id }) => id);
+    const claimed = await deps.database.transaction((tx) => claimTrash(tx, ids, started));
+    const due = listed.filter(({ id }) => claimed.has(id));
     const gone: number[] = [];
     for (let i = 0; i < due.length; i += REMOVALS_AT_ONCE) {
       const outcomes = await Promise.all(due.slice(i, i + REMOVALS_AT_ONCE).map((entry) => removeObject(deps, entry)));

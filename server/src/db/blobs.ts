@@ -166,6 +166,7 @@ export async function listDueReviews(db: Db, now: number, limit: number): Promis
 
 /**
  * Removes those of the blobs that no node names, together with their reviews, and leaves their objects in the trash.
+ * Those whose review was put off beyond `dueBy` since they were listed are left alone.
  * After the commit nobody can resolve the digest; the same bytes deposited again get an object of their own. Blobs that
  * a writer holds stay due; `settled` counts the others.
  */
@@ -173,9 +174,12 @@ export async function condemnUnreferenced(
   tx: Tx,
   due: readonly Sha256[],
   objectsNotBefore: number,
+  dueBy = Number.MAX_SAFE_INTEGER,
 ): Promise<{ condemned: number; bytes: number; settled: number }> {
-  const digests = await lockReviews(tx, due);
-  if (digests.length === 0) return { condemned: 0, bytes: 0, settled: 0 };
+  const free = await lockReviews(tx, due);
+  const putOff = await listPutOff(tx, free, dueBy);
+  const digests = free.filter((digest) => !putOff.has(digest));
+  if (digests.length === 0) return { condemned: 0, bytes: 0, settled: putOff.size };
   let lock = tx
     .selectFrom('blob')
     .select(['sha256', 'store_key', 'size'])
@@ -209,7 +213,14 @@ export async function condemnUnreferenced(
   const skipped = new Set(settled.filter((row) => !lockedDigests.has(row.sha256)).map((row) => row.sha256));
   const reviewed = digests.filter((digest) => !skipped.has(digest));
   if (reviewed.length > 0) await tx.deleteFrom('blob_review').where('sha256', 'in', reviewed).execute();
-  return { condemned: gone.length, bytes: gone.reduce((sum, row) => sum + row.size, 0), settled: reviewed.length };
+  const settledNow = reviewed.length + putOff.size;
+  return { condemned: gone.length, bytes: gone.reduce((sum, row) => sum + row.size, 0), settled: settledNow };
+}
+
+async function listPutOff(tx: Tx, digests: readonly Sha256[], dueBy: number): Promise<Set<string>> {
+  if (digests.length === 0) return new Set();
+  const later = tx.selectFrom('blob_review').select('sha256').where('sha256', 'in', digests);
+  return new Set((await later.where('review_after', '>', dueBy).execute()).map((row) => row.sha256));
 }
 
 /**
@@ -246,6 +257,22 @@ export async function listTrash(
   return rows.map((row) => ({ id: row.id, storeKey: row.store_key, attempts: row.attempts }));
 }
 
+/**
+ * Begins to remove objects that are due at the moment: from the commit on nobody can adopt them any more, whatever the
+ * clock does. Returns the ids of those that are still to be removed.
+ */
+export async function claimTrash(tx: Tx, ids: readonly number[], now: number): Promise<Set<number>> {
+  if (ids.length === 0) return new Set();
+  const claimed = await tx
+    .updateTable('object_trash')
+    .set((eb) => ({ attempts: eb('attempts', '+', 1) }))
+    .where('id', 'in', ids)
+    .where('not_before', '<=', now)
+    .returning('id')
+    .execute();
+  return new Set(claimed.map(({ id }) => id));
+}
+
 export async function deleteTrash(tx: Tx, ids: readonly number[]): Promise<void> {
   if (ids.length > 0) await tx.deleteFrom('object_trash').where('id', 'in', ids).execute();
 }
@@ -254,7 +281,7 @@ export async function deleteTrash(tx: Tx, ids: readonly number[]): Promise<void>
 export async function postponeTrash(tx: Tx, id: number, forMs: number): Promise<void> {
   await tx
     .updateTable('object_trash')
-    .set((eb) => ({ not_before: sql<number>`${nowMs(tx)} + ${forMs}`, attempts: eb('attempts', '+', 1) }))
+    .set({ not_before: sql<number>`${nowMs(tx)} + ${forMs}` })
     .where('id', '=', id)
     .execute();
 }
@@ -305,12 +332,14 @@ export async function announceObject(tx: Tx, storeKey: string, forMs: number): P
 
 /**
  * Takes the note of an announced object away because a blob owns it now. False when it is due within `marginMs`, or
- * was: then the object may be gone by the time the transaction ends, and must not be relied on.
+ * was, or when somebody has begun to remove it: then the object may be gone by the time the transaction ends, and must
+ * not be relied on.
  */
 export async function adoptObject(tx: Tx, storeKey: string, marginMs: number): Promise<boolean> {
   const result = await tx
     .deleteFrom('object_trash')
     .where('store_key', '=', storeKey)
+    .where('attempts', '=', 0)
     .where('not_before', '>', sql<number>`${nowMs(tx)} + ${marginMs}`)
     .executeTakeFirst();
   return result.numDeletedRows > 0n;

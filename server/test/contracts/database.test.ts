@@ -5,9 +5,13 @@ import { open } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
+import type { BlobDriver } from '../../src/blobs/driver.ts';
+import { emptyTrash } from '../../src/blobs/sweep.ts';
 import { AppError, isAppError } from '../../src/core/errors.ts';
 import { type RepoKey, type RepoPath, ROOT, type Sha256 } from '../../src/core/ids.ts';
 import {
+  adoptObject,
+  announceObject,
   condemnUnreferenced,
   getBlob,
   holdBlobs,
@@ -644,6 +648,41 @@ describe('metadata on PostgreSQL alone', () => {
     assert.equal(trash.length, outcomes.condemned);
     // The times are chosen so that each side wins now and then; else the test says nothing.
     assert.ok(outcomes.kept > 20 && outcomes.condemned > 20, JSON.stringify(outcomes));
+  });
+
+  it('leaves bytes alone whose review was put off since the sweep listed them', async () => {
+    await database.transaction(async (tx) => {
+      await addBlob(tx, BYTES);
+      await reviewBlobs(tx, [BYTES], AT);
+    });
+    const due = await listDueReviews(database.kysely, AT, 10);
+    await database.transaction((tx) => reviewBlobs(tx, due, AT + 1000));
+    const sweep = await database.transaction((tx) => condemnUnreferenced(tx, due, AT, AT));
+    assert.deepEqual([sweep.condemned, sweep.settled], [0, 1]);
+    assert.deepEqual(await listDueReviews(database.kysely, AT + 1000, 10), [BYTES]);
+  });
+
+  it('lets nobody adopt an object that a sweep removes, even if the clock goes back', async () => {
+    const HOUR_MS = 3_600_000;
+    const key = (name: string) => `${name}/object`;
+    // To a clock that has gone back, what is due is not due for a long time.
+    const adopt = (name: string) => database.transaction((tx) => adoptObject(tx, key(name), -HOUR_MS));
+    for (const name of ['left', 'removed', 'stuck']) {
+      await database.transaction((tx) => announceObject(tx, key(name), -1000));
+    }
+    assert.equal(await adopt('left'), true);
+    const adopted: boolean[] = [];
+    const driver = {
+      async remove(removed: string) {
+        adopted.push(await adopt(removed.split('/')[0] as string));
+        if (removed === key('stuck')) throw new AppError('unavailable', 'The store is away.');
+      },
+    } as BlobDriver;
+    const options = { batch: 10, readerGraceMs: 0, proceed: async () => undefined };
+    assert.equal(await emptyTrash({ database, driver }, options), 1);
+    assert.deepEqual(adopted, [false, false]);
+    // Whether it is there nobody knows.
+    assert.equal(await adopt('stuck'), false);
   });
 
   it('does not forget a review that is asked for while a sweep looks at the bytes', async () => {
