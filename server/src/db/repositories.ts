@@ -25,6 +25,17 @@ export async function listRepositories(db: Db): Promise<RepositoryRow[]> {
   }));
 }
 
+/** Settings as the administrator gave them, by id; undefined where the repository is gone or of another class. */
+export async function getSettingsOf(
+  db: Db,
+  id: number,
+  rclass: RepositoryRow['rclass'],
+): Promise<RepositoryRow['config'] | undefined> {
+  const found = db.selectFrom('repository').select('config').where('id', '=', id).where('rclass', '=', rclass);
+  const row = await found.executeTakeFirst();
+  return row && (JSON.parse(row.config) as Record<string, unknown>);
+}
+
 export async function createRepository(
   tx: Tx,
   repository: Omit<RepositoryRow, 'id' | 'createdAt'>,

@@ -5,7 +5,7 @@ import type { Format } from '../../core/format.ts';
 import { type RepoPath, splitPath } from '../../core/ids.ts';
 import { type Database, lockTree, type Tx } from '../../db/database.ts';
 import { expectAgain } from '../../db/expected-files.ts';
-import { listRepositories, type RepositoryRow } from '../../db/repositories.ts';
+import { getSettingsOf, listRepositories, type RepositoryRow } from '../../db/repositories.ts';
 import { listDownloadTimes } from '../../db/statistics.ts';
 import { getSubtreeNode, listSubtree, removeNodes, type SubtreeNode } from '../../db/subtrees.ts';
 import { noteLeft } from '../../db/tree-operations.ts';
@@ -58,10 +58,10 @@ export function unusedFilesJob(
 export async function cleanCaches(deps: UnusedFilesDeps, options: CleanOptions): Promise<number> {
   let removed = 0;
   for (const row of await deps.database.read((db) => listRepositories(db))) {
-    const hours = row.rclass === 'remote' ? Number(settingOf('unusedArtifactsCleanupPeriodHours', row) ?? 0) : 0;
+    const hours = row.rclass === 'remote' ? hoursOf(row) : 0;
     // Where nothing may be written, the next run finds it all again.
     if (hours > 0 && !deps.readOnly.of(row.key)) {
-      removed += await cleanCache(deps, row, { ...options, before: options.now - hours * HOUR_MS });
+      removed += await cleanCache(deps, row, { ...options, hours });
     }
   }
   return removed;
@@ -70,9 +70,10 @@ export async function cleanCaches(deps: UnusedFilesDeps, options: CleanOptions):
 async function cleanCache(
   deps: UnusedFilesDeps,
   row: RepositoryRow,
-  { before, proceed }: CleanOptions & { readonly before: number },
+  { now, hours, proceed }: CleanOptions & { readonly hours: number },
 ): Promise<number> {
   const { database } = deps;
+  const before = now - hours * HOUR_MS;
   const format = deps.formats.find(({ packageTypes }) => packageTypes.includes(row.packageType));
   let removed = 0;
   for (let after: RepoPath | undefined; ; ) {
@@ -82,7 +83,7 @@ async function cleanCache(
     const page = await database.read((db) => listSubtree(db, row.id, '' as RepoPath, { after: from, limit: PAGE }));
     const old = page.filter((node) => isOld(node, before) && format?.classify(node.path).kind !== 'reserved');
     if (old.length > 0) {
-      removed += await database.transaction((tx) => removeUnused(deps, tx, row, { candidates: old, before }), {
+      removed += await database.transaction((tx) => removeUnused(deps, tx, row, { candidates: old, before, hours }), {
         durable: false,
       });
     }
@@ -96,14 +97,27 @@ function isOld(node: SubtreeNode, before: number): boolean {
   return !node.folder && Math.max(node.createdAt, node.modifiedAt) < before;
 }
 
-/** Looks again, under the lock of the tree, at what was found: it may have been fetched anew since. */
+function hoursOf(row: Pick<RepositoryRow, 'packageType' | 'rclass' | 'config'>): number {
+  return Number(settingOf('unusedArtifactsCleanupPeriodHours', row) ?? 0);
+}
+
+/**
+ * Looks again, under the lock of the tree, at what was found: it may have been fetched anew since, or the settings may
+ * say something else by now.
+ */
 async function removeUnused(
   { events, reviewDelayMs }: UnusedFilesDeps,
   tx: Tx,
-  { id: repoId, key }: RepositoryRow,
-  { candidates, before }: { readonly candidates: readonly SubtreeNode[]; readonly before: number },
+  { id: repoId, key, ...row }: RepositoryRow,
+  {
+    candidates,
+    before,
+    hours,
+  }: { readonly candidates: readonly SubtreeNode[]; readonly before: number; readonly hours: number },
 ): Promise<number> {
   await lockTree(tx, repoId, 'exclusive');
+  const config = await getSettingsOf(tx, repoId, 'remote');
+  if (!config || hoursOf({ ...row, config }) !== hours) return 0;
   const downloads = await listDownloadTimes(
     tx,
     candidates.map(({ id }) => id),

@@ -96,6 +96,18 @@ onEachStorage('what nobody fetches from a cache', (world) => {
     assert.deepEqual(await heldIn(app, 'busy'), ['/wanted.bin']);
   });
 
+  test('stays where the settings say so while the cache is being cleaned', async () => {
+    const { app } = world();
+    await makeRemote(app, 'turned', { unusedArtifactsCleanupPeriodHours: 1 });
+    await hold(app, 'turned', { 'a.bin': '1', 'b.bin': '2' });
+    await age(app, ['a.bin', 'b.bin'], 5, 'came');
+    await clean(app, 0, async () => {
+      const settings = { unusedArtifactsCleanupPeriodHours: 0 };
+      await expectStatus(sendJson(app.admin, 'POST', `${ALL}/turned`, settings), 200);
+    });
+    assert.deepEqual(await heldIn(app, 'turned'), ['/a.bin', '/b.bin']);
+  });
+
   test('stays while nothing may be written', async () => {
     const { app } = world();
     await makeRemote(app, 'still', { unusedArtifactsCleanupPeriodHours: 1 });
