@@ -2,6 +2,7 @@
  * Compares what the rows say with what the store holds, in both directions, and what manifests name with what is
  * there. Reads in pages and may run beside a server: what looks wrong is looked at twice before it is reported.
  */
+import { AppError } from '../core/errors.ts';
 import type { Format } from '../core/format.ts';
 import { renderDigest, type Sha256 } from '../core/ids.ts';
 import {
@@ -80,6 +81,8 @@ class Check {
   readonly #deps: CheckDeps;
   readonly #options: CheckOptions;
   readonly #oldest: number;
+  /** Whether some blob has its bytes in the store. */
+  #isOurs = false;
 
   constructor(deps: CheckDeps, options: CheckOptions) {
     this.#deps = deps;
@@ -107,6 +110,7 @@ class Check {
   }
 
   async objects(): Promise<void> {
+    if (this.#options.removeOrphans && !this.#isOurs) await this.#requireEmpty();
     let page: StoredObject[] = [];
     for await (const object of this.#deps.driver.list()) {
       this.summary.objects += 1;
@@ -116,6 +120,17 @@ class Check {
       page = [];
     }
     await this.#orphansAmong(page);
+  }
+
+  /** A database that knows nothing of what the store holds is more likely another store's: all would go. */
+  async #requireEmpty(): Promise<void> {
+    for await (const { key } of this.#deps.driver.list()) {
+      if ((await this.#deps.database.read((db) => knownObjects(db, [key]))).size > 0) return;
+      throw new AppError(
+        'conflict',
+        `The store holds objects such as "${key}", but the database knows none at all: it seems to be the database of another store. Nothing was removed. Check the settings "database" and "storage"; if all of it is to go, empty the store by hand.`,
+      );
+    }
   }
 
   async stages(): Promise<void> {
@@ -154,6 +169,7 @@ class Check {
   async #problemOf(blob: BlobRow): Promise<Problem | undefined> {
     const { sha256, size, storeKey } = blob;
     const held = storeKey === undefined ? (await this.#inline(sha256))?.length : await this.#deps.driver.size(storeKey);
+    if (storeKey !== undefined && held !== undefined) this.#isOurs = true;
     if (held === undefined) return { kind: 'missing-bytes', sha256, detail: placeOf(blob) };
     if (held !== size) {
       return { kind: 'wrong-size', sha256, detail: `${placeOf(blob)} holds ${held} bytes instead of ${size}` };

@@ -5,6 +5,7 @@ import { open } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { checkStored } from '../../src/blobs/check.ts';
 import type { BlobDriver } from '../../src/blobs/driver.ts';
 import { emptyTrash } from '../../src/blobs/sweep.ts';
 import { AppError, isAppError } from '../../src/core/errors.ts';
@@ -683,6 +684,36 @@ describe('metadata on PostgreSQL alone', () => {
     assert.deepEqual(adopted, [false, false]);
     // Whether it is there nobody knows.
     assert.equal(await adopt('stuck'), false);
+  });
+
+  it('does not take all that a store holds for left behind', async () => {
+    const [known, orphan] = ['known/object', 'orphan/object'];
+    const objects = new Map([orphan, known].map((key) => [key, { key, size: 10, modifiedAt: new Date(0) }]));
+    const driver = {
+      list: async function* () {
+        yield* [...objects.values()];
+      },
+      staged: async function* () {},
+      size: async (key: string) => objects.get(key)?.size,
+      remove: async (key: string) => void objects.delete(key),
+    } as unknown as BlobDriver;
+    const nothing = async () => undefined;
+    const clean = () =>
+      checkStored(
+        { database, driver, formats: [] },
+        { deep: false, safeAgeMs: 0, removeOrphans: true, report: nothing, proceed: nothing },
+      );
+    await assert.rejects(clean(), /database of another store/);
+    assert.equal(objects.size, 2);
+    await database.transaction((tx) =>
+      insertBlob(
+        tx,
+        { sha256: BYTES, sha1: undefined, md5: undefined, size: 10, storeKey: known, bytes: undefined },
+        AT,
+      ),
+    );
+    assert.equal((await clean()).removed > 0, true);
+    assert.deepEqual([...objects.keys()], [known]);
   });
 
   it('does not forget a review that is asked for while a sweep looks at the bytes', async () => {
