@@ -7,7 +7,7 @@ import { SYSTEM } from '../auth/accounts.ts';
 import type { Format } from '../core/format.ts';
 import { joinPath, type RepoKey, type RepoPath, splitPath } from '../core/ids.ts';
 import { type Layout, type LayoutPath, parseLayoutPath } from '../core/layouts.ts';
-import type { Repository } from '../core/repository.ts';
+import type { Repository, Tree } from '../core/repository.ts';
 import type { Tx } from '../db/database.ts';
 import type { DomainEvent } from '../events/event-log.ts';
 import type { JobContext, JobDefinition } from '../jobs/job.ts';
@@ -25,6 +25,9 @@ export interface RetentionDeps {
 }
 
 const PAGE = 500;
+
+/** What the repository keeps is another number by now. */
+class SettingsChanged extends Error {}
 
 export class Retention {
   readonly #deps: RetentionDeps;
@@ -75,13 +78,26 @@ export class Retention {
     return this.#deps.formats.find(({ packageTypes }) => packageTypes.includes(packageType));
   }
 
-  async #run({ repo: key, kind, scope }: Payload, context: JobContext): Promise<void> {
+  async #run(asked: Payload, context: JobContext): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#runOnce(asked, context);
+      } catch (error) {
+        if (!(error instanceof SettingsChanged)) throw error;
+      }
+    }
+  }
+
+  async #runOnce({ repo: key, kind, scope }: Payload, context: JobContext): Promise<void> {
     const repo = this.#deps.directory().get(key, SYSTEM);
     // Where nothing may be written, the next deposit will ask again.
     if (!repo || this.#deps.readOnly.of(key)) return;
+    const settings = JSON.stringify(repo.settings);
     const proceed = async () => {
       context.signal.throwIfAborted();
       await context.heartbeat();
+      const now = this.#deps.directory().get(key, SYSTEM);
+      if (JSON.stringify(now?.settings) !== settings) throw new SettingsChanged('the settings were changed meanwhile');
     };
     if (kind === 'format') return this.#formatOf(repo.packageType)?.retain?.(repo, scope, proceed);
     const layout = this.#deps.directory().layoutOf(key);
@@ -89,8 +105,11 @@ export class Retention {
   }
 }
 
-/** Removes, for each revision in the folder, the unique snapshots beyond those that the repository keeps. */
-async function removeOldSnapshots(
+/**
+ * Removes, for each revision in the folder, the unique snapshots beyond those that the repository keeps, as long as
+ * those are there. `proceed` is called before each change.
+ */
+export async function removeOldSnapshots(
   repo: Repository,
   folder: RepoPath,
   { layout, proceed }: { readonly layout: Layout; proceed(): Promise<void> },
@@ -112,10 +131,19 @@ async function removeOldSnapshots(
     for (const old of newest.slice(keep)) {
       await proceed();
       await repo.change(folder, async (tree) => {
+        for (const newer of newest.slice(0, keep)) {
+          // Somebody deleted it meanwhile, so that an older one may be the last.
+          if (!(await isThere(tree, snapshots.get(newer) ?? []))) return;
+        }
         for (const path of snapshots.get(old) ?? []) await tree.delete(path);
       });
     }
   }
+}
+
+async function isThere(tree: Tree, paths: readonly RepoPath[]): Promise<boolean> {
+  for (const path of paths) if (await tree.get(path)) return true;
+  return false;
 }
 
 async function* filesIn(repo: Repository, folder: RepoPath): AsyncGenerator<RepoPath> {

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SYSTEM } from '../../../src/auth/accounts.ts';
+import type { RepoPath } from '../../../src/core/ids.ts';
 import { removeOldTags } from '../../../src/formats/docker/old-tags.ts';
+import { removeOldSnapshots } from '../../../src/repositories/retention.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ImageClient, makeImage, makeIndex, sha256, TYPES } from '../../support/oci.ts';
 import { createUser, expectStatus, getJson, grant, onEachStorage, sendJson } from './api-world.ts';
@@ -77,6 +79,27 @@ onEachStorage('retention', (world) => {
     assert.equal(await status(file(14)), 200);
   });
 
+  test('keeps the older snapshots where the newest are deleted meanwhile', async () => {
+    const { app } = world();
+    await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/last`, { rclass: 'local', ...AS_DEPLOYED }), 200);
+    const file = (build: number) => `last/${FOLDER}/app-1.0-20260102.03040${build}-${build}.jar`;
+    for (const build of [1, 2, 3]) await put(file(build));
+    const bound = app.core.repositories.get('last', SYSTEM)!;
+    const repo = { ...bound, settings: { ...bound.settings, maxUniqueSnapshots: 1 } };
+    const layout = app.core.repositories.layoutOf(bound.key)!;
+    let deleted = false;
+    const proceed = async () => {
+      if (deleted) return;
+      deleted = true;
+      await expectStatus(app.admin.request('DELETE', `/artifactory/${file(3)}`), 204);
+    };
+    await removeOldSnapshots(repo, FOLDER as RepoPath, { layout, proceed });
+    assert.equal(deleted, true);
+    for (const build of [1, 2]) assert.equal(await status(file(build)), 200);
+    await removeOldSnapshots(repo, FOLDER as RepoPath, { layout, proceed });
+    assert.deepEqual([await status(file(1)), await status(file(2))], [404, 200]);
+  });
+
   test('keeps only so many tags of an image, those pushed last', async () => {
     const { app } = world();
     const body = { rclass: 'local', packageType: 'docker', maxUniqueTags: 2 };
@@ -92,6 +115,23 @@ onEachStorage('retention', (world) => {
     assert.deepEqual(await tags('team/other'), ['1']);
     await client.push('1', makeImage());
     await eventually(async () => assert.deepEqual(await tags('team/app'), ['1', '4']));
+  });
+
+  test('goes by the settings of the moment, also when they change while it is at work', async () => {
+    const { app } = world();
+    await expectStatus(sendJson(app.admin, 'PUT', `${ALL}/turned`, { rclass: 'local', packageType: 'docker' }), 200);
+    const client = new ImageClient(app.admin, '/v2/turned/app');
+    for (const tag of ['1', '2', '3']) await client.push(tag, makeImage());
+    const keep = (maxUniqueTags: number) => sendJson(app.admin, 'POST', `${ALL}/turned`, { maxUniqueTags });
+    await expectStatus(keep(1), 200);
+    const context = {
+      signal: new AbortController().signal,
+      fence: 1,
+      heartbeat: async () => void (await expectStatus(keep(0), 200)),
+      requireLease: async () => undefined,
+    };
+    await app.core.retention.job.run({ repo: 'turned', kind: 'format', scope: 'app' }, context);
+    for (const tag of ['1', '2', '3']) assert.equal(await client.statusOf(`/manifests/${tag}`), 200);
   });
 
   test('keeps the images that a kept index names, and a tag that is pushed again meanwhile', async () => {
