@@ -1,7 +1,7 @@
 /** Removes what uploads that nobody finished leave behind. */
 import type { Database } from '../db/database.ts';
-import { deleteMultipart, listParts, listStaleMultiparts } from '../db/multipart-uploads.ts';
-import { deleteUpload, listStaleUploads, usedStages } from '../db/uploads.ts';
+import { deleteStaleMultipart, listStaleMultiparts } from '../db/multipart-uploads.ts';
+import { deleteStaleUpload, listStaleUploads, usedStages } from '../db/uploads.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
 import type { BlobDriver } from './driver.ts';
 
@@ -35,14 +35,15 @@ async function expireUploads(
   for (;;) {
     await options.proceed();
     const now = Date.now();
-    const stale = await database.read((db) =>
-      listStaleUploads(db, now - options.expireMs, now - options.finishedMemoryMs, BATCH),
-    );
+    const before = { open: now - options.expireMs, ended: now - options.finishedMemoryMs };
+    const stale = await database.read((db) => listStaleUploads(db, before, BATCH));
     if (stale.length === 0) return removed;
-    for (const { id, stageId } of stale) {
+    for (const id of stale) {
+      // The row goes first, since its client may be back; a stage without one is an orphan.
+      const stageId = await database.transaction((tx) => deleteStaleUpload(tx, id, before), { durable: false });
+      crashpoint('leftover.row-removed');
+      if (stageId === undefined) continue;
       if (stageId !== '') await driver.removeStage(stageId);
-      crashpoint('leftover.stage-removed');
-      await database.transaction((tx) => deleteUpload(tx, id), { durable: false });
       removed += 1;
     }
   }
@@ -56,11 +57,13 @@ async function expireMultiparts(
   let removed = 0;
   for (;;) {
     await options.proceed();
-    const stale = await database.read((db) => listStaleMultiparts(db, Date.now() - options.expireMs, BATCH));
+    const before = Date.now() - options.expireMs;
+    const stale = await database.read((db) => listStaleMultiparts(db, before, BATCH));
     if (stale.length === 0) return removed;
     for (const id of stale) {
-      for (const { stageId } of await database.read((db) => listParts(db, id))) await driver.removeStage(stageId);
-      await database.transaction((tx) => deleteMultipart(tx, id), { durable: false });
+      const left = await database.transaction((tx) => deleteStaleMultipart(tx, id, before), { durable: false });
+      if (!left) continue;
+      for (const stageId of left) await driver.removeStage(stageId);
       removed += 1;
     }
   }

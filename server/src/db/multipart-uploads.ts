@@ -122,8 +122,15 @@ export async function deleteParts(tx: Tx, uploadId: string): Promise<void> {
   await tx.deleteFrom('multipart_part').where('upload_id', '=', uploadId).execute();
 }
 
-export async function deleteMultipart(tx: Tx, id: string): Promise<void> {
-  await tx.deleteFrom('multipart_upload').where('id', '=', id).execute();
+/** Gives up the upload, if nobody touched it since; returns the stages that its parts leave. */
+export async function deleteStaleMultipart(tx: Tx, id: string, touchedBefore: number): Promise<string[] | undefined> {
+  const parts = await listParts(tx, id);
+  const { numDeletedRows } = await tx
+    .deleteFrom('multipart_upload')
+    .where('id', '=', id)
+    .where('touched_at', '<', touchedBefore)
+    .executeTakeFirst();
+  return numDeletedRows > 0n ? parts.map(({ stageId }) => stageId) : undefined;
 }
 
 /** How many uploads of this principal still take parts; counting stops at the limit. */

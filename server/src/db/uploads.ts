@@ -1,5 +1,7 @@
 /** Rows of resumable uploads. */
+import type { ExpressionBuilder } from 'kysely';
 import type { Db, Tx } from './database.ts';
+import type { Schema } from './schema.ts';
 
 export interface UploadRow {
   readonly id: string;
@@ -91,25 +93,35 @@ export async function countOpenUploads(db: Db, principal: string, limit: number)
   return rows.length;
 }
 
-/** Uploads nobody touched since: open ones before `openBefore`, ended ones before `endedBefore`. */
-export async function listStaleUploads(
-  db: Db,
-  openBefore: number,
-  endedBefore: number,
-  limit: number,
-): Promise<{ id: string; stageId: string }[]> {
-  const rows = await db
-    .selectFrom('upload')
-    .select(['id', 'stage_id'])
-    .where((eb) =>
-      eb.or([
-        eb.and([eb('digest', 'is', null), eb('touched_at', '<', openBefore)]),
-        eb.and([eb('digest', 'is not', null), eb('touched_at', '<', endedBefore)]),
-      ]),
-    )
-    .limit(limit)
+/** Times before which nobody touched an upload that is given up, or forgotten. */
+export interface StaleBefore {
+  readonly open: number;
+  readonly ended: number;
+}
+
+/** Uploads nobody touched since. */
+export async function listStaleUploads(db: Db, before: StaleBefore, limit: number): Promise<string[]> {
+  const rows = await db.selectFrom('upload').select('id').where(isStale(before)).limit(limit).execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Gives up the upload; returns the stage that it leaves, '' for none, or undefined where it is stale no more. */
+export async function deleteStaleUpload(tx: Tx, id: string, before: StaleBefore): Promise<string | undefined> {
+  const [row] = await tx
+    .deleteFrom('upload')
+    .where('id', '=', id)
+    .where(isStale(before))
+    .returning('stage_id')
     .execute();
-  return rows.map((row) => ({ id: row.id, stageId: row.stage_id }));
+  return row?.stage_id;
+}
+
+function isStale({ open, ended }: StaleBefore) {
+  return (eb: ExpressionBuilder<Schema, 'upload'>) =>
+    eb.or([
+      eb.and([eb('digest', 'is', null), eb('touched_at', '<', open)]),
+      eb.and([eb('digest', 'is not', null), eb('touched_at', '<', ended)]),
+    ]);
 }
 
 /** Which of the stages an open upload still uses. */

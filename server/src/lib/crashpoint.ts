@@ -29,7 +29,7 @@ export const CRASHPOINTS = [
   'change.durable',
   'change.settled',
   'landing.object-removed',
-  'leftover.stage-removed',
+  'leftover.row-removed',
   'operation.page',
   'operation.done',
   'sweep.condemned',

@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
   { point: 'operation.done', operation: 'deletes a folder of many files' },
   { point: 'operation.page', operation: 'moves a folder of many files', nth: 3 },
   { point: 'operation.done', operation: 'moves a folder of many files' },
-  { point: 'leftover.stage-removed', operation: 'sweeps' },
+  { point: 'leftover.row-removed', operation: 'sweeps' },
   { point: 'sweep.condemned', operation: 'sweeps' },
   { point: 'sweep.object-removed', operation: 'sweeps' },
   { point: 'sweep.trash-cleared', operation: 'sweeps' },
