@@ -25,7 +25,8 @@ import { auditBulk, auditQuick, getAttestations, getKeys } from './security.ts';
 import { setUpNpm } from './setup.ts';
 import { starredByUser } from './stars.ts';
 import { deleteRevision } from './unpublish.ts';
-import { KEYS, packumentFetch, parsePackument, REMOTE, SEARCH } from './upstream.ts';
+import { KEYS, packumentFetch, REMOTE, SEARCH } from './upstream.ts';
+import { parsePackument } from './upstream-reading.ts';
 
 const MAX_RENDERED = 256 * 1024 * 1024;
 const READ = ['GET', 'HEAD'] as const;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parsePackument } from './upstream.ts';
+import { parsePackument } from './upstream-reading.ts';
 
 const BASE = new URL('https://npm.example/registry/');
 
@@ -35,5 +35,58 @@ test('times may stand before or behind the versions, or not at all', async () =>
   ] as const) {
     const doc = await parsePackument(Buffer.from(`{"name":"n",${members}}`), { name: 'n', base: BASE });
     assert.deepEqual([doc.releases.get('1.0.0')?.time, doc.modified], [wanted, wanted]);
+  }
+});
+
+const many = (count: number) => {
+  const versions: Record<string, object> = {};
+  const time: Record<string, string> = {};
+  for (let i = 0; i < count; i++) {
+    versions[`1.0.${i}`] = {
+      description: `the ${i}th of many, “as one says”`,
+      dependencies: { other: `^1.${i}.0` },
+      ...(i % 3 === 0 && { deprecated: 'use another' }),
+      dist: { tarball: `${BASE.href}n/-/n-1.0.${i}.tgz`, integrity: `sha512-${i}`, unpackedSize: i },
+    };
+    time[`1.0.${i}`] = new Date(i * 1000).toISOString();
+  }
+  return { name: 'n', 'dist-tags': { latest: '1.0.1', gone: '9.9.9' }, versions, time, readme: 'words' };
+};
+
+test('a large document reads as a small one does', async () => {
+  const read = async (count: number) => {
+    const bytes = Buffer.from(JSON.stringify(many(count)));
+    return { bytes, doc: await parsePackument(bytes, { name: 'n', base: BASE }) };
+  };
+  const [small, large] = [await read(20), await read(3000)];
+  assert.ok(small.bytes.length < 16 * 1024 && large.bytes.length > 512 * 1024);
+  assert.equal(large.doc.releases.size, 3000);
+  for (const [version, release] of small.doc.releases) {
+    const other = large.doc.releases.get(version);
+    for (const key of ['path', 'time', 'deprecated', 'integrity', 'full', 'short', 'dist'] as const) {
+      assert.equal(other?.[key], release[key], `${key} of ${version}`);
+    }
+  }
+  assert.equal(large.doc.modified, new Date(2999 * 1000).toISOString());
+  const last = large.doc.releases.get('1.0.2999');
+  assert.deepEqual(JSON.parse(`{${last?.full}}`), {
+    description: 'the 2999th of many, “as one says”',
+    dependencies: { other: '^1.2999.0' },
+    name: 'n',
+    version: '1.0.2999',
+  });
+  const rest = { releases: undefined, modified: undefined, rev: undefined };
+  assert.deepEqual({ ...large.doc, ...rest }, { ...small.doc, ...rest });
+});
+
+test('a large document that is damaged, or another one, is refused as a small one is', async () => {
+  for (const count of [20, 3000]) {
+    const whole = JSON.stringify(many(count));
+    const refused = (text: string, message: string) =>
+      assert.rejects(parsePackument(Buffer.from(text), { name: 'n', base: BASE }), { code: 'invalid', message });
+    await refused(whole.slice(0, -9), 'The document of "n" is not a JSON object.');
+    await refused(whole.replace('"other"', 'other'), 'The document of "n" is not a JSON object.');
+    await refused(whole.replace('"name":"n"', '"name":"m"'), 'The document of "n" is that of another package.');
+    await refused(whole.replaceAll('tarball', 'tar'), 'The document of "n" names no version.');
   }
 });

@@ -2,21 +2,17 @@
 import { createHash } from 'node:crypto';
 import type { DocumentKind } from '../../core/document.ts';
 import { AppError } from '../../core/errors.ts';
-import { clip, type Digest, parseRepoPath, type RepoPath } from '../../core/ids.ts';
+import type { Digest, RepoPath } from '../../core/ids.ts';
 import type { DocumentFetch, Fetch, RemoteFacts, RemoteRules } from '../../core/remote.ts';
 import type { Wanted } from '../../core/repository.ts';
 import type { Ask } from '../../core/upstream.ts';
-import { JsonMembers } from '../../lib/json-members.ts';
-import { Spell } from '../../lib/spell.ts';
 import { attestationsPath, packumentPath, readTarballPath, tarballPath } from './names.ts';
-import { findLatest, type Packument, type Release } from './packument.ts';
-import { manifestParts, members, recordOf } from './release.ts';
+import type { Packument } from './packument.ts';
+import { recordOf } from './release.ts';
 
 const MAX_PACKUMENT = 256 * 1024 * 1024;
 const MAX_SMALL = 4 * 1024 * 1024;
-const MAX_README = 64 * 1024;
 const JSON_TYPE = 'application/json';
-const PROVENANCE = 'https://slsa.dev/provenance/v1';
 /** How long a search that found nothing is not asked again. */
 const SEARCH_MISS_SECONDS = 60;
 
@@ -90,136 +86,6 @@ export function packumentFetch(name: string, remote: RemoteFacts): DocumentFetch
     maxBytes: MAX_PACKUMENT,
     mediaType: JSON_TYPE,
   };
-}
-
-/** Reads it version by version: large ones take longer than others can wait. */
-export async function parsePackument(
-  bytes: Buffer,
-  { name, base }: { readonly name: string; readonly base: URL },
-): Promise<Packument> {
-  const found = new Map<string, Release>();
-  const doc = await readDocument(bytes, `document of "${clip(name)}"`, (version, manifest) => {
-    const release = readRelease(name, version, recordOf(manifest), base);
-    if (release) found.set(version, release);
-  });
-  if (doc['name'] !== name)
-    throw new AppError('invalid', `The document of "${clip(name)}" is that of another package.`);
-  const times = recordOf(doc['time']);
-  const spell = new Spell();
-  const releases = new Map<string, Release>();
-  // The times may stand behind the versions.
-  for (const [version, release] of found) {
-    releases.set(version, { ...release, time: timeOf(times[version]) });
-    if (spell.isOver) await spell.rest();
-  }
-  if (releases.size === 0) throw new AppError('invalid', `The document of "${clip(name)}" names no version.`);
-  const tags = new Map(
-    Object.entries(recordOf(doc['dist-tags'])).filter(
-      (entry): entry is [string, string] => typeof entry[1] === 'string' && releases.has(entry[1]),
-    ),
-  );
-  const latest = await findLatest({ tags, releases });
-  const { readme, readmeFilename } = doc;
-  return {
-    name,
-    releases,
-    tags,
-    latest,
-    created: timeOf(times['created']),
-    modified: timeOf(times['modified']) ?? timeOf(doc['modified']) ?? newest(releases),
-    maintainers: Array.isArray(doc['maintainers']) ? doc['maintainers'] : [],
-    stars: new Set(),
-    readme:
-      typeof readme === 'string' && latest !== undefined
-        ? { of: latest, text: readme.slice(0, MAX_README), fileName: textOf(readmeFilename) ?? 'README.md' }
-        : undefined,
-    own: false,
-    rev: textOf(doc['_rev']) ?? `0-${releases.size}`,
-  };
-}
-
-/** The members of the document but for its versions, which are handed on one by one. */
-async function readDocument(
-  bytes: Buffer,
-  what: string,
-  take: (version: string, manifest: unknown) => void,
-): Promise<Json> {
-  const doc: Record<string, unknown> = Object.create(null);
-  const spell = new Spell();
-  try {
-    const members = new JsonMembers(bytes);
-    for (let key = members.next(); key !== undefined; key = members.next()) {
-      const versions = key === 'versions' ? members.members() : undefined;
-      if (!versions) {
-        doc[key] = members.value();
-        continue;
-      }
-      for (let version = versions.next(); version !== undefined; version = versions.next()) {
-        take(version, versions.value());
-        if (spell.isOver) await spell.rest();
-      }
-    }
-    return doc;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new AppError('invalid', `The ${what} is not a JSON object.`);
-  }
-}
-
-function newest(releases: ReadonlyMap<string, Release>): string | undefined {
-  let newest: string | undefined;
-  for (const { time } of releases.values())
-    if (time !== undefined && !(newest !== undefined && newest >= time)) newest = time;
-  return newest;
-}
-
-function readRelease(name: string, version: string, manifest: Json, base: URL): Release | undefined {
-  const { tarball, attestations, ...dist } = recordOf(manifest['dist']);
-  const url = typeof tarball === 'string' ? URL.parse(tarball, base) : null;
-  if (version === '__proto__' || (url?.protocol !== 'http:' && url?.protocol !== 'https:')) return undefined;
-  const place = placeOf(name, version, url, base);
-  if (!place) return undefined;
-  const { deprecated } = manifest;
-  const provenance = recordOf(recordOf(attestations)['provenance']);
-  return {
-    version,
-    ...place,
-    ...manifestParts({ ...manifest, name, version }),
-    dist: members(dist),
-    time: undefined,
-    deprecated: typeof deprecated === 'string' && deprecated !== '' ? deprecated : undefined,
-    attested: attestations === undefined ? undefined : (textOf(provenance['predicateType']) ?? PROVENANCE),
-    integrity: textOf(dist['integrity']),
-  };
-}
-
-/**
- * Where a tarball lies here: at the path it has below the upstream's address, also where that is on another host, since
- * lock files repeat it; otherwise where it belongs.
- */
-function placeOf(
-  name: string,
-  version: string,
-  url: URL,
-  base: URL,
-): { readonly path: RepoPath; readonly link?: string } | undefined {
-  const folder = `${base.pathname.replace(/\/+$/, '')}/`;
-  try {
-    const below = url.host === base.host && url.search === '' && url.pathname.startsWith(folder);
-    const path = below ? decodeURIComponent(url.pathname.slice(folder.length)) : '';
-    if (path.endsWith('.tgz') && readTarballPath(path)?.name === name) return { path: parseRepoPath(path) };
-    const tail = `${name}/-/${decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf('/') + 1))}`;
-    const isUsual = decodeURIComponent(url.pathname).endsWith(`/${tail}`) && readTarballPath(tail)?.version === version;
-    return { path: isUsual ? parseRepoPath(tail) : tarballPath(name, version), link: url.href };
-  } catch {
-    return undefined;
-  }
-}
-
-function timeOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value.length < 40 && !Number.isNaN(Date.parse(value)) && !/["\\]/.test(value)
-    ? value
-    : undefined;
 }
 
 function textOf(value: unknown): string | undefined {
