@@ -49,6 +49,20 @@ describe('Passwords', () => {
     assert.equal(await passwords.verify(undefined, 'anything'), false);
   });
 
+  it('goes on with other threads after those it had ended for want of work', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const passwords = new Passwords({ parameters: FAST, workers: 1 });
+    t.after(() => passwords.stop());
+    const hash = await passwords.hash('correct horse');
+    t.mock.timers.tick(60_000);
+    assert.equal(await passwords.verify(hash, 'correct horse'), true);
+    t.mock.timers.tick(5000);
+    assert.equal(await passwords.verify(hash, 'battery staple'), false);
+    // Ten seconds after the hash before the last, which the last one put off.
+    t.mock.timers.tick(6000);
+    assert.equal(await passwords.verify(hash, 'correct horse'), true);
+  });
+
   it('refuses more than 64 waiting hashes, and does the others', async (t) => {
     const passwords = new Passwords({ parameters: FAST, workers: 1 });
     t.after(() => passwords.stop());

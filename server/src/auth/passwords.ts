@@ -30,6 +30,8 @@ const SALT_BYTES = 16;
 const TAG_BYTES = 32;
 const MAX_WAITING = 64;
 const MAX_WORKERS = 2;
+/** A thread takes some 8 MB, and passwords are mostly asked for by people who then have a token. */
+const IDLE_MS = 10_000;
 /** A row that asks for more than this was not written by us, and would stop the server. */
 const MAX_MEMORY = 1 << 20;
 const MAX_PASSES = 64;
@@ -46,12 +48,13 @@ export interface PasswordsOptions {
   readonly workers?: number;
 }
 
-/** Hashes and checks passwords on worker threads that start with the first use and do not keep the process alive. */
+/** Hashes and checks passwords on worker threads that start when they are needed, end soon after, and do not keep the process alive. */
 export class Passwords {
   readonly #parameters: HashParameters;
   readonly #size: number;
   readonly #waiting: Job[] = [];
   readonly #workers = new Map<Worker, Job | undefined>();
+  readonly #resting = new Map<Worker, NodeJS.Timeout>();
   readonly #dummy: string;
   #lastId = 0;
   #stopped = false;
@@ -101,6 +104,7 @@ export class Passwords {
     for (const job of [...running, ...this.#waiting.splice(0)]) job.reject(stopping());
     const workers = [...this.#workers.keys()];
     this.#workers.clear();
+    for (const timer of this.#resting.values()) clearTimeout(timer);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 
@@ -124,6 +128,7 @@ export class Passwords {
       const job = idle && this.#waiting.shift();
       if (!idle || !job) return;
       this.#workers.set(idle, job);
+      clearTimeout(this.#resting.get(idle));
       // Held only while it works, so that a command waits for its hash and the server can end at any time.
       idle.ref();
       idle.postMessage(job.request);
@@ -138,7 +143,7 @@ export class Passwords {
       const job = this.#workers.get(worker);
       if (job?.request.id !== answer.id) return;
       this.#workers.set(worker, undefined);
-      worker.unref();
+      this.#rest(worker);
       if (answer.error === undefined) job.resolve(answer.tag);
       else job.reject(new Error(`A password could not be hashed: ${answer.error}.`));
       this.#dispatch();
@@ -146,6 +151,8 @@ export class Passwords {
     const lose = (cause: unknown) => {
       const job = this.#workers.get(worker);
       if (!this.#workers.delete(worker)) return;
+      clearTimeout(this.#resting.get(worker));
+      this.#resting.delete(worker);
       job?.reject(
         new AppError('unavailable', 'The password could not be checked at the moment. Try again.', {}, { cause }),
       );
@@ -154,6 +161,16 @@ export class Passwords {
     worker.on('error', lose);
     worker.on('exit', lose);
     return worker;
+  }
+
+  #rest(worker: Worker): void {
+    worker.unref();
+    const end = () => {
+      this.#workers.delete(worker);
+      this.#resting.delete(worker);
+      void worker.terminate();
+    };
+    this.#resting.set(worker, setTimeout(end, IDLE_MS).unref());
   }
 }
 

@@ -28,6 +28,8 @@ const STATEMENT_CACHE = 500;
 const CHECKPOINT_BYTES = 8 * 1024 * 1024;
 /** Under steady writing the log never finds a moment to begin anew; beyond this it is given one. */
 const RESTART_BYTES = 64 * 1024 * 1024;
+/** The thread that moves it takes some 8 MB, and is needed every few seconds or hardly ever. */
+const CHECKPOINTER_IDLE_MS = 10_000;
 
 /** Opens the file, made if missing. Fails when this SQLite is too old to be trusted with it. */
 export async function openSqlite(file: string): Promise<Database> {
@@ -194,32 +196,59 @@ class LogSync {
   }
 }
 
-/** Moves the log into the database file on a thread of its own, with a connection of its own. */
+/** Moves the log into the database file on a thread with a connection of its own, which ends when there is nothing to move. */
 class Checkpointer {
-  readonly #worker: Worker;
+  readonly #file: string;
+  #worker: Worker | undefined;
+  #resting: NodeJS.Timeout | undefined;
   #waiting: (() => void)[] = [];
 
   constructor(file: string) {
-    this.#worker = new Worker(CHECKPOINT_WORKER, { eval: true, workerData: { file } });
-    const settle = () => {
-      for (const done of this.#waiting.splice(0)) done();
-    };
-    this.#worker.on('message', settle);
-    this.#worker.on('error', settle);
-    this.#worker.on('exit', settle);
-    this.#worker.unref();
+    this.#file = file;
   }
 
   /** Resolves when the attempt is over; what could not be moved waits for the next. */
   run(mode: 'passive' | 'restart'): Promise<void> {
+    clearTimeout(this.#resting);
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      this.#worker.postMessage(mode);
+      worker.postMessage(mode);
     });
   }
 
   async stop(): Promise<void> {
-    await this.#worker.terminate();
+    clearTimeout(this.#resting);
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(CHECKPOINT_WORKER, { eval: true, workerData: { file: this.#file } });
+    const settle = () => {
+      for (const done of this.#waiting.splice(0)) done();
+    };
+    const lose = () => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      settle();
+    };
+    worker.on('message', () => {
+      settle();
+      clearTimeout(this.#resting);
+      this.#resting = setTimeout(() => this.#end(), CHECKPOINTER_IDLE_MS).unref();
+    });
+    worker.on('error', lose);
+    worker.on('exit', lose);
+    worker.unref();
+    return worker;
+  }
+
+  #end(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    // Told to end, it closes its connection first.
+    worker?.postMessage('end');
   }
 }
 
@@ -229,6 +258,10 @@ const { DatabaseSync } = require('node:sqlite');
 const db = new DatabaseSync(workerData.file, { timeout: 1000 });
 db.exec('pragma synchronous = full; pragma wal_autocheckpoint = 0');
 parentPort.on('message', (mode) => {
+  if (mode === 'end') {
+    db.close();
+    return parentPort.close();
+  }
   try {
     db.prepare('pragma wal_checkpoint(' + mode + ')').get();
   } catch {}
