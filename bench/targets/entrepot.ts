@@ -5,7 +5,6 @@ const entry = new URL('../../server/src/main.ts', import.meta.url).pathname;
 const compileCache = new URL('../../node_modules/.cache/entrepot', import.meta.url).pathname;
 
 // The same as the program itself gives its Node (server/bin/entrepot).
-const programArgs = ['--max-semi-space-size=4', '--heap-growing-percent=20'];
 const programEnv = {
   UV_THREADPOOL_SIZE: process.env['UV_THREADPOOL_SIZE'] ?? '8',
   NODE_COMPILE_CACHE: compileCache,
@@ -24,7 +23,7 @@ export function entrepot(nodeArgs: readonly string[], settings: NodeJS.ProcessEn
     readyPath: '/artifactory/api/v1/system/readiness',
     prepare: async ({ host, port, dir }) => ({
       file: process.execPath,
-      args: [...programArgs, ...nodeArgs, entry, 'serve'],
+      args: [...nodeArgs, entry, 'serve'],
       env: {
         ...withoutSettings(process.env),
         ...programEnv,
