@@ -1,9 +1,8 @@
 /** One request and its answer, over connections to one upstream that are kept and reused. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import type { Agent, Dispatcher } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import { UpstreamFailure } from '../core/upstream.ts';
 import { type DiallingOptions, dialDestination, dialProxy, proxyAuthorization, proxyUrl } from './dialling.ts';
 import { failureOf, isCutBeforeAnswer } from './failures.ts';
@@ -37,8 +36,6 @@ export interface TransportOptions extends DiallingOptions {
   readonly bodyIdleTimeoutMs: number;
 }
 
-/** By itself: undici's index loads all there is in it, which would take 3 MB for good. */
-const UndiciAgent = createRequire(import.meta.url)('undici/lib/dispatcher/agent.js') as typeof Agent;
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_HEADERS = 1000;
 const KEEP_ALIVE_MS = 15_000;
@@ -124,7 +121,7 @@ function agentOf(
   options: TransportOptions,
   dial: (destination: { protocol: string; hostname: string; port: string }) => Promise<Socket>,
 ): Agent {
-  return new UndiciAgent({
+  return new Agent({
     pipelining: 1,
     allowH2: false,
     keepAliveTimeout: KEEP_ALIVE_MS,
