@@ -22,6 +22,7 @@ import type { Call, Exchange, Refusal } from '../http/exchange.ts';
 import { RouteTable } from '../lib/route-table.ts';
 import type { Narrowing, RepositoryDirectory } from '../repositories/directory.ts';
 import { type Addressed, addressFormat, type Bindings } from './addressing.ts';
+import { FormatRequest } from './format-request.ts';
 import { isRelayed } from './relayed.ts';
 import { narrowByToken } from './token-narrowing.ts';
 
@@ -138,14 +139,11 @@ class FormatCall implements Call {
     const method = request.method ?? 'GET';
     const found = key === undefined ? undefined : tables.routes.match(method, path);
     if (found && 'route' in found) {
-      return found.route.handle(
-        this.#protocolRequest(found.params),
-        this.#context(this.#requireRepository(authentication)),
-      );
+      return found.route.handle(this.#request(found.params), this.#context(this.#requireRepository(authentication)));
     }
     const service = key === undefined || this.#addressed.bound ? tables.service.match(method, path) : undefined;
     if (service && 'route' in service) {
-      return service.route.handle(this.#protocolRequest(service.params), this.#serviceContext(authentication));
+      return service.route.handle(this.#request(service.params), this.#serviceContext(authentication));
     }
     if (!authentication.authenticated) throw new AppError('unauthenticated', 'Authentication is required.');
     const allow = found?.allow ?? service?.allow;
@@ -233,30 +231,7 @@ class FormatCall implements Call {
       repository: async (wanted) => get(wanted),
     };
   }
-
-  #protocolRequest(params: Readonly<Record<string, string>>): ProtocolRequest {
-    const { request, target } = this.#exchange;
-    const exchange = this.#exchange;
-    let query: URLSearchParams | undefined;
-    return {
-      method: request.method ?? 'GET',
-      path: this.#addressed.path,
-      params,
-      get query() {
-        query ??= new URLSearchParams(target.rawQuery);
-        return query;
-      },
-      rawQuery: target.rawQuery,
-      headers: request.headers,
-      get body() {
-        return exchange.body();
-      },
-      get encodedBody() {
-        return exchange.body({ encoded: true });
-      },
-      get signal() {
-        return exchange.signal;
-      },
-    };
+  #request(params: Readonly<Record<string, string>>): ProtocolRequest {
+    return new FormatRequest(this.#exchange, this.#addressed.path, params);
   }
 }

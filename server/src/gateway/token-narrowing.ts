@@ -4,6 +4,7 @@ import { joinPath, type RepoKey, type RepoPath, ROOT } from '../core/ids.ts';
 import type { Action } from '../core/principal.ts';
 import type { TokenAccess } from '../core/protocol.ts';
 import { traceStep } from '../lib/trace.ts';
+import { AccessWithin } from '../repositories/access.ts';
 import type { Narrowing } from '../repositories/directory.ts';
 import type { Access } from '../repositories/leaf.ts';
 
@@ -20,49 +21,60 @@ const COVERS: Readonly<Record<Action, readonly string[]>> = {
 };
 
 export function narrowByToken(granted: readonly TokenAccess[]): Narrowing {
-  return (access: Access, repo: RepoKey): Access => {
-    const covers = (action: Action, path: RepoPath) => {
-      const full = joinPath(repo, path);
-      return granted.some(
-        ({ type, name, actions }) =>
-          type === 'repository' &&
-          (full === name || full.startsWith(`${name}/`)) &&
-          actions.some((granted) => COVERS[action].includes(granted)),
+  return (access: Access, repo: RepoKey): Access => new Granted(access, granted, repo);
+}
+
+class Granted extends AccessWithin {
+  readonly #granted: readonly TokenAccess[];
+  readonly #repo: RepoKey;
+
+  constructor(inner: Access, granted: readonly TokenAccess[], repo: RepoKey) {
+    super(inner);
+    this.#granted = granted;
+    this.#repo = repo;
+  }
+
+  override get readsAll(): boolean {
+    return this.#covers('read', ROOT) && this.inner.readsAll;
+  }
+
+  override allows(action: Action, path: RepoPath): boolean {
+    return this.#covers(action, path) && this.inner.allows(action, path);
+  }
+
+  override require(action: Action, path: RepoPath): void {
+    if (!this.#covers(action, path)) {
+      traceStep(`The token was not issued for ${action} at "${joinPath(this.#repo, path)}".`, 'caller');
+      throw new AppError(
+        'unauthenticated',
+        'The token does not cover this. Ask for a token with the scope of the challenge.',
+        { insufficientScope: true },
       );
-    };
-    /** Whether the token was asked for the folder, for one above it, or for something in it. */
-    const reaches = (folder: RepoPath) =>
-      covers('read', folder) ||
-      granted.some(
-        ({ type, name, actions }) =>
-          type === 'repository' &&
-          name.startsWith(`${joinPath(repo, folder)}/`) &&
-          actions.some((granted) => COVERS.read.includes(granted)),
-      );
-    return {
-      ...access,
-      mayList: (folder) => reaches(folder) && access.mayList(folder),
-      get mayWrite() {
-        return access.mayWrite;
-      },
-      get readsAll() {
-        return covers('read', ROOT) && access.readsAll;
-      },
-      get readablePrefixes() {
-        return access.readablePrefixes;
-      },
-      allows: (action, path) => covers(action, path) && access.allows(action, path),
-      require(action, path) {
-        if (!covers(action, path)) {
-          traceStep(`The token was not issued for ${action} at "${joinPath(repo, path)}".`, 'caller');
-          throw new AppError(
-            'unauthenticated',
-            'The token does not cover this. Ask for a token with the scope of the challenge.',
-            { insufficientScope: true },
-          );
-        }
-        access.require(action, path);
-      },
-    };
-  };
+    }
+    this.inner.require(action, path);
+  }
+
+  /** Where the token was asked for the folder, for one above it, or for something in it. */
+  override mayList(folder: RepoPath): boolean {
+    return (this.#covers('read', folder) || this.#reachesBelow(folder)) && this.inner.mayList(folder);
+  }
+
+  #covers(action: Action, path: RepoPath): boolean {
+    const full = joinPath(this.#repo, path);
+    return this.#granted.some(
+      ({ type, name, actions }) =>
+        type === 'repository' && (full === name || full.startsWith(`${name}/`)) && isCovered(action, actions),
+    );
+  }
+
+  #reachesBelow(folder: RepoPath): boolean {
+    const above = `${joinPath(this.#repo, folder)}/`;
+    return this.#granted.some(
+      ({ type, name, actions }) => type === 'repository' && name.startsWith(above) && isCovered('read', actions),
+    );
+  }
+}
+
+function isCovered(action: Action, granted: readonly string[]): boolean {
+  return granted.some((right) => COVERS[action].includes(right));
 }

@@ -35,27 +35,52 @@ export function accessOf(
   repo: RepoKey,
   options: AccessOptions,
 ): Access {
-  const allows = (action: Action, path: RepoPath) => checks.allows(principal, action, repo, path);
-  return {
-    principalName: nameOf(principal),
-    allows,
-    require(action, path) {
-      if (allows(action, path)) return;
-      for (const step of checks.explain(principal, action, repo, path)) traceStep(step, 'admin');
-      throw refusal(principal, action, repo, path, options);
-    },
-    mayList: (folder) => checks.mayList(principal, repo, folder),
-    get mayWrite() {
-      return checks.mayAnywhere(principal, 'deploy', repo);
-    },
-    get readsAll() {
-      const rule = checks.readRule(principal, repo);
-      return rule !== undefined && isEverything(rule);
-    },
-    get readablePrefixes() {
-      return checks.readablePrefixes(principal, repo);
-    },
-  };
+  return new Permitted(checks, principal, repo, options);
+}
+
+class Permitted implements Access {
+  readonly #checks: PermissionChecks;
+  readonly #principal: Principal;
+  readonly #repo: RepoKey;
+  readonly #options: AccessOptions;
+
+  constructor(checks: PermissionChecks, principal: Principal, repo: RepoKey, options: AccessOptions) {
+    this.#checks = checks;
+    this.#principal = principal;
+    this.#repo = repo;
+    this.#options = options;
+  }
+
+  get principalName(): string {
+    return nameOf(this.#principal);
+  }
+
+  get mayWrite(): boolean {
+    return this.#checks.mayAnywhere(this.#principal, 'deploy', this.#repo);
+  }
+
+  get readsAll(): boolean {
+    const rule = this.#checks.readRule(this.#principal, this.#repo);
+    return rule !== undefined && isEverything(rule);
+  }
+
+  get readablePrefixes(): readonly string[] {
+    return this.#checks.readablePrefixes(this.#principal, this.#repo);
+  }
+
+  allows(action: Action, path: RepoPath): boolean {
+    return this.#checks.allows(this.#principal, action, this.#repo, path);
+  }
+
+  require(action: Action, path: RepoPath): void {
+    if (this.allows(action, path)) return;
+    for (const step of this.#checks.explain(this.#principal, action, this.#repo, path)) traceStep(step, 'admin');
+    throw refusal(this.#principal, action, this.#repo, path, this.#options);
+  }
+
+  mayList(folder: RepoPath): boolean {
+    return this.#checks.mayList(this.#principal, this.#repo, folder);
+  }
 }
 
 function refusal(
@@ -103,8 +128,8 @@ export function authorise(leaf: LeafRepository, access: Access, format: Format |
     rclass: leaf.rclass,
     settings: leaf.settings,
     deploysTo: leaf.rclass === 'remote' ? undefined : leaf.key,
-    allows: access.allows,
-    require: access.require,
+    allows: (action, path) => access.allows(action, path),
+    require: (action, path) => access.require(action, path),
     async serve(wanted, purpose) {
       const folder = 'path' in wanted ? wanted.path : packageFolder(wanted.package);
       if ('path' in wanted ? !readable(folder) : !access.mayList(folder)) return hidden(folder);

@@ -7,8 +7,10 @@ import { type AntPattern, compileAntPattern } from '../core/ant-pattern.ts';
 import { AppError } from '../core/errors.ts';
 import { clip, type RepoKey, type RepoPath } from '../core/ids.ts';
 import { type Layout, parseLayoutPath } from '../core/layouts.ts';
+import type { Action } from '../core/principal.ts';
 import type { PathRule } from '../core/read-rule.ts';
 import { traceStep } from '../lib/trace.ts';
+import { AccessWithin } from './access.ts';
 import type { Access } from './leaf.ts';
 import type { ReadOnly } from './read-only.ts';
 import { textOf } from './settings.ts';
@@ -56,56 +58,88 @@ export function limitsOf(
   const handles = handlingOf(settings, layout);
   if (takesAll && excludes.length === 0 && !blackedOut && !handles) return undefined;
 
-  const accepts = (path: RepoPath) =>
-    (takesAll || includes.some((pattern) => pattern.matches(path))) &&
-    !excludes.some((pattern) => pattern.matches(path));
-  const rejectedBy = (path: RepoPath) => {
-    const excluded = excludes.find((pattern) => pattern.matches(path));
-    return excluded ? `exclude pattern "${excluded.text}"` : 'list of include patterns';
-  };
-  return (access) => ({
-    principalName: access.principalName,
-    get mayWrite() {
-      return !blackedOut && access.mayWrite;
-    },
-    get readsAll() {
-      return takesAll && excludes.length === 0 && !blackedOut && access.readsAll;
-    },
-    get readablePrefixes() {
-      return access.readablePrefixes;
-    },
-    allows(action, path) {
-      const limited = action === 'read' || action === 'deploy';
-      return (!limited || (!blackedOut && accepts(path))) && access.allows(action, path);
-    },
-    require(action, path) {
-      access.require(action, path);
-      if (action !== 'read' && action !== 'deploy') return;
-      if (blackedOut) {
-        throw new AppError(
-          'not_found',
-          `The repository '${key}' is blacked out and cannot serve artifact '${key}:${clip(path, 300)}'.`,
-        );
-      }
-      if (!accepts(path)) {
-        traceStep(`The ${rejectedBy(path)} of the repository "${key}" refuses the path.`, 'caller');
-        throw new AppError(
-          action === 'read' ? 'not_found' : 'conflict',
-          `The repository '${key}' rejected the artifact '${key}:${clip(path, 300)}' due to its include/exclude pattern settings.`,
-        );
-      }
-      if (action === 'deploy' && handles && !handles(path)) {
-        throw new AppError(
-          'conflict',
-          `The repository '${key}' rejected the resolution of an artifact '${key}:${clip(path, 300)}' due to conflict in the snapshot release handling policy.`,
-        );
-      }
-    },
-    mayList: (folder) =>
+  const rules: Rules = { key, includes, excludes, takesAll, blackedOut, handles };
+  return (access) => new Limited(access, rules);
+}
+
+/** What the settings say, read once. */
+interface Rules {
+  readonly key: RepoKey;
+  readonly includes: readonly AntPattern[];
+  readonly excludes: readonly AntPattern[];
+  readonly takesAll: boolean;
+  readonly blackedOut: boolean;
+  readonly handles: ((path: RepoPath) => boolean) | undefined;
+}
+
+class Limited extends AccessWithin {
+  readonly #rules: Rules;
+
+  constructor(inner: Access, rules: Rules) {
+    super(inner);
+    this.#rules = rules;
+  }
+
+  override get mayWrite(): boolean {
+    return !this.#rules.blackedOut && this.inner.mayWrite;
+  }
+
+  override get readsAll(): boolean {
+    const { takesAll, excludes, blackedOut } = this.#rules;
+    return takesAll && excludes.length === 0 && !blackedOut && this.inner.readsAll;
+  }
+
+  override allows(action: Action, path: RepoPath): boolean {
+    const limited = action === 'read' || action === 'deploy';
+    return (!limited || (!this.#rules.blackedOut && this.#accepts(path))) && this.inner.allows(action, path);
+  }
+
+  override require(action: Action, path: RepoPath): void {
+    this.inner.require(action, path);
+    if (action !== 'read' && action !== 'deploy') return;
+    const { key, blackedOut, handles } = this.#rules;
+    if (blackedOut) {
+      throw new AppError(
+        'not_found',
+        `The repository '${key}' is blacked out and cannot serve artifact '${key}:${clip(path, 300)}'.`,
+      );
+    }
+    if (!this.#accepts(path)) {
+      traceStep(`The ${this.#rejecting(path)} of the repository "${key}" refuses the path.`, 'caller');
+      throw new AppError(
+        action === 'read' ? 'not_found' : 'conflict',
+        `The repository '${key}' rejected the artifact '${key}:${clip(path, 300)}' due to its include/exclude pattern settings.`,
+      );
+    }
+    if (action === 'deploy' && handles && !handles(path)) {
+      throw new AppError(
+        'conflict',
+        `The repository '${key}' rejected the resolution of an artifact '${key}:${clip(path, 300)}' due to conflict in the snapshot release handling policy.`,
+      );
+    }
+  }
+
+  override mayList(folder: RepoPath): boolean {
+    const { takesAll, includes, excludes } = this.#rules;
+    return (
       (takesAll || includes.some((pattern) => pattern.mayMatchBelow(folder))) &&
       !excludes.some((pattern) => pattern.coversBelow(folder)) &&
-      access.mayList(folder),
-  });
+      this.inner.mayList(folder)
+    );
+  }
+
+  #accepts(path: RepoPath): boolean {
+    const { takesAll, includes, excludes } = this.#rules;
+    return (
+      (takesAll || includes.some((pattern) => pattern.matches(path))) &&
+      !excludes.some((pattern) => pattern.matches(path))
+    );
+  }
+
+  #rejecting(path: RepoPath): string {
+    const excluded = this.#rules.excludes.find((pattern) => pattern.matches(path));
+    return excluded ? `exclude pattern "${excluded.text}"` : 'list of include patterns';
+  }
 }
 
 /** Whether a path's revision is of a kind that is taken; undefined where all are. Other paths are of no kind. */
@@ -123,23 +157,22 @@ function handlingOf(
 
 /** Refuses every write while the read-only switch is on, in the moment of the write. */
 export function writesOf(readOnly: ReadOnly, key: RepoKey): Limits {
-  return (access) => ({
-    principalName: access.principalName,
-    get mayWrite() {
-      return access.mayWrite;
-    },
-    get readsAll() {
-      return access.readsAll;
-    },
-    get readablePrefixes() {
-      return access.readablePrefixes;
-    },
-    // What one may do at other times stays as it is: the refusal is to say why, not to look like a lack of rights.
-    allows: (action, path) => access.allows(action, path),
-    require(action, path) {
-      access.require(action, path);
-      if (action !== 'read') readOnly.requireWritable(key);
-    },
-    mayList: (folder) => access.mayList(folder),
-  });
+  return (access) => new Writing(access, readOnly, key);
+}
+
+class Writing extends AccessWithin {
+  readonly #readOnly: ReadOnly;
+  readonly #key: RepoKey;
+
+  constructor(inner: Access, readOnly: ReadOnly, key: RepoKey) {
+    super(inner);
+    this.#readOnly = readOnly;
+    this.#key = key;
+  }
+
+  // What one may do at other times stays as it is: the refusal is to say why, not to look like a lack of rights.
+  override require(action: Action, path: RepoPath): void {
+    this.inner.require(action, path);
+    if (action !== 'read') this.#readOnly.requireWritable(this.#key);
+  }
 }

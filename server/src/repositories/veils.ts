@@ -4,9 +4,11 @@
  */
 import { AppError } from '../core/errors.ts';
 import type { RepoPath } from '../core/ids.ts';
+import type { Action } from '../core/principal.ts';
 import type { PathRule } from '../core/read-rule.ts';
 import type { Database, Tx } from '../db/database.ts';
 import { listHidden, listRunningOperations } from '../db/tree-operations.ts';
+import { AccessWithin } from './access.ts';
 import type { Access } from './leaf.ts';
 
 /** Something lies, or is to be put, where an operation is taking everything away. */
@@ -46,27 +48,14 @@ export class Veils {
     return { includes: ['**'], excludes: [], hides: [...veils.values()] };
   }
 
+  /** Whether something is hidden in the repository. */
+  hidesIn(repoId: number): boolean {
+    return this.#byRepository.has(repoId);
+  }
+
   /** The access without what is hidden: it reads as if it were gone. */
   over(repoId: number, access: Access): Access {
-    const veils = this.#byRepository;
-    return {
-      principalName: access.principalName,
-      get mayWrite() {
-        return access.mayWrite;
-      },
-      get readsAll() {
-        return !veils.has(repoId) && access.readsAll;
-      },
-      get readablePrefixes() {
-        return access.readablePrefixes;
-      },
-      allows: (action, path) => !(action === 'read' && this.hides(repoId, path)) && access.allows(action, path),
-      require: (action, path) => {
-        access.require(action, path);
-        if (action === 'read' && this.hides(repoId, path)) throw new AppError('not_found', 'Unable to find item');
-      },
-      mayList: (folder) => !(folder !== '' && this.hides(repoId, folder)) && access.mayList(folder),
-    };
+    return new VeiledAccess(access, this, repoId);
   }
 
   add(id: number, repoId: number, path: RepoPath): void {
@@ -129,6 +118,35 @@ export class Veils {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     return false;
+  }
+}
+
+class VeiledAccess extends AccessWithin {
+  readonly #veils: Veils;
+  readonly #repoId: number;
+
+  constructor(inner: Access, veils: Veils, repoId: number) {
+    super(inner);
+    this.#veils = veils;
+    this.#repoId = repoId;
+  }
+
+  override get readsAll(): boolean {
+    return !this.#veils.hidesIn(this.#repoId) && this.inner.readsAll;
+  }
+
+  override allows(action: Action, path: RepoPath): boolean {
+    return !(action === 'read' && this.#veils.hides(this.#repoId, path)) && this.inner.allows(action, path);
+  }
+
+  override require(action: Action, path: RepoPath): void {
+    this.inner.require(action, path);
+    if (action === 'read' && this.#veils.hides(this.#repoId, path))
+      throw new AppError('not_found', 'Unable to find item');
+  }
+
+  override mayList(folder: RepoPath): boolean {
+    return !(folder !== '' && this.#veils.hides(this.#repoId, folder)) && this.inner.mayList(folder);
   }
 }
 

@@ -2,7 +2,9 @@
 import type { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
 import type { RepoKey, RepoPath } from '../../core/ids.ts';
+import type { Action } from '../../core/principal.ts';
 import type { Landed, StoreOptions, Tree, Upload } from '../../core/repository.ts';
+import { AccessWithin } from '../access.ts';
 import type { Access } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
 
@@ -30,22 +32,29 @@ export function refusalOfDeploy(key: string): AppError {
 
 /** The access of a caller who cannot deploy, whatever its rights: they allow to have the cache filled, no more. */
 export function withoutDeploys(access: Access, key: RepoKey): Access {
-  return {
-    principalName: access.principalName,
-    mayWrite: false,
-    get readsAll() {
-      return access.readsAll;
-    },
-    get readablePrefixes() {
-      return access.readablePrefixes;
-    },
-    allows: (action, path) => action !== 'deploy' && access.allows(action, path),
-    require(action, path) {
-      if (action === 'deploy') throw refusalOfDeploy(key);
-      access.require(action, path);
-    },
-    mayList: (folder) => access.mayList(folder),
-  };
+  return new Undeployable(access, key);
+}
+
+class Undeployable extends AccessWithin {
+  readonly #key: RepoKey;
+
+  constructor(inner: Access, key: RepoKey) {
+    super(inner);
+    this.#key = key;
+  }
+
+  override get mayWrite(): boolean {
+    return false;
+  }
+
+  override allows(action: Action, path: RepoPath): boolean {
+    return action !== 'deploy' && this.inner.allows(action, path);
+  }
+
+  override require(action: Action, path: RepoPath): void {
+    if (action === 'deploy') throw refusalOfDeploy(this.#key);
+    this.inner.require(action, path);
+  }
 }
 
 function withoutPutting(tree: Tree, key: RepoKey): Tree {
@@ -66,24 +75,24 @@ function withoutPutting(tree: Tree, key: RepoKey): Tree {
  * for that the right of its holder counts.
  */
 export function fillingByRead(narrowed: Access, permitted: Access): Access {
-  const fills = (path: RepoPath) => narrowed.allows('read', path);
-  return {
-    principalName: narrowed.principalName,
-    get mayWrite() {
-      return narrowed.mayWrite;
-    },
-    get readsAll() {
-      return narrowed.readsAll;
-    },
-    get readablePrefixes() {
-      return narrowed.readablePrefixes;
-    },
-    mayList: (folder) => narrowed.mayList(folder),
-    allows: (action, path) =>
-      action === 'deploy' ? fills(path) && permitted.allows('deploy', path) : narrowed.allows(action, path),
-    require(action, path) {
-      if (action === 'deploy' && fills(path)) permitted.require('deploy', path);
-      else narrowed.require(action, path);
-    },
-  };
+  return new FillingByRead(narrowed, permitted);
+}
+
+class FillingByRead extends AccessWithin {
+  readonly #permitted: Access;
+
+  constructor(narrowed: Access, permitted: Access) {
+    super(narrowed);
+    this.#permitted = permitted;
+  }
+
+  override allows(action: Action, path: RepoPath): boolean {
+    if (action !== 'deploy') return this.inner.allows(action, path);
+    return this.inner.allows('read', path) && this.#permitted.allows('deploy', path);
+  }
+
+  override require(action: Action, path: RepoPath): void {
+    if (action === 'deploy' && this.inner.allows('read', path)) this.#permitted.require('deploy', path);
+    else this.inner.require(action, path);
+  }
 }

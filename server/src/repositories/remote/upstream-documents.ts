@@ -1,10 +1,12 @@
 /** Documents of an upstream: fetched whole, kept as files of the cache, and read by who knows what they are. */
 import { readAll } from '../../core/bodies.ts';
-import { type RepoPath, ROOT, type Sha256 } from '../../core/ids.ts';
+import type { RepoPath, Sha256 } from '../../core/ids.ts';
+import type { Action } from '../../core/principal.ts';
 import type { DocumentFetch } from '../../core/remote.ts';
 import type { Asset } from '../../core/repository.ts';
 import { Lru } from '../../lib/lru.ts';
 import { singleflight } from '../../lib/singleflight.ts';
+import { AccessWithin } from '../access.ts';
 import type { Access } from '../leaf.ts';
 import type { LocalRepository } from '../local.ts';
 import type { KeptFetches } from './kept-fetches.ts';
@@ -72,7 +74,7 @@ export class UpstreamDocuments {
         },
       },
       purpose: 'bytes' as const,
-      access: listingAccess(access, fetch),
+      access: new ListingAccess(access, fetch),
       outlives: false,
     };
     return (await this.#kept.serve(asked, held)) as Asset | undefined;
@@ -103,34 +105,25 @@ function nameOf({ key, variant }: DocumentFetch, sha256: Sha256): string {
  * A document lies where no pattern of an administrator may lead, so the right to fill is that for its package, or, for
  * those of the whole repository, the right to fill it at all.
  */
-function listingAccess(access: Access, { package: name, path }: DocumentFetch): Access {
-  const place = name === undefined ? ROOT : (name as RepoPath);
-  const fills = () =>
-    access.allows('deploy', path) || (name === undefined ? access.mayWrite : access.allows('deploy', place));
-  return {
-    ...plain(access),
-    allows: (action, asked) => (action === 'deploy' ? fills() : access.allows(action, asked)),
-    require(action, asked) {
-      if (action !== 'deploy' || !fills()) access.require(action, asked);
-    },
-  };
-}
+class ListingAccess extends AccessWithin {
+  readonly #fetch: DocumentFetch;
 
-/** The properties of an access that are computed, without computing them now. */
-function plain(access: Access): Access {
-  return {
-    principalName: access.principalName,
-    allows: access.allows,
-    require: access.require,
-    mayList: (folder) => access.mayList(folder),
-    get mayWrite() {
-      return access.mayWrite;
-    },
-    get readsAll() {
-      return access.readsAll;
-    },
-    get readablePrefixes() {
-      return access.readablePrefixes;
-    },
-  };
+  constructor(inner: Access, fetch: DocumentFetch) {
+    super(inner);
+    this.#fetch = fetch;
+  }
+
+  override allows(action: Action, asked: RepoPath): boolean {
+    return action === 'deploy' ? this.#fills() : this.inner.allows(action, asked);
+  }
+
+  override require(action: Action, asked: RepoPath): void {
+    if (action !== 'deploy' || !this.#fills()) this.inner.require(action, asked);
+  }
+
+  #fills(): boolean {
+    const { package: name, path } = this.#fetch;
+    if (this.inner.allows('deploy', path)) return true;
+    return name === undefined ? this.mayWrite : this.inner.allows('deploy', name as RepoPath);
+  }
 }
