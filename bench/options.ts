@@ -13,6 +13,8 @@ export const measureNames = [
   'remote',
   'pullthrough',
   'npm-install',
+  'pnpm-install',
+  'bun-install',
   'npm-packuments',
   'packument',
   'chart-index',

@@ -10,7 +10,7 @@ import { measureChartIndex } from './measures/chart-index.ts';
 import { measureFolders } from './measures/folders.ts';
 import { measureManifest } from './measures/manifest.ts';
 import { measureMemory } from './measures/memory.ts';
-import { measureNpmInstall } from './measures/npm-install.ts';
+import { measureBunInstall, measureNpmInstall, measurePnpmInstall } from './measures/npm-install.ts';
 import { measureNpmPackuments } from './measures/npm-packuments.ts';
 import { measurePackument } from './measures/packument.ts';
 import { measurePull } from './measures/pull.ts';
@@ -42,6 +42,8 @@ const measures: Readonly<Record<MeasureName, (ctx: Context) => Promise<void>>> =
   remote: measureRemote,
   pullthrough: measurePullThrough,
   'npm-install': measureNpmInstall,
+  'pnpm-install': measurePnpmInstall,
+  'bun-install': measureBunInstall,
   'npm-packuments': measureNpmPackuments,
   packument: measurePackument,
   'chart-index': measureChartIndex,

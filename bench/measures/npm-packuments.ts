@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts';
 import type { Job } from '../load/protocol.ts';
+import { ownNpm } from '../npm/client.ts';
 import { install, type NpmWorld, readLock, type Way, withNpmWorld } from '../npm/world.ts';
 import { readMemory } from '../proc.ts';
 import { alternate, buildRow, measureJob, noteP99, renderClients, type Samples } from '../rounds.ts';
@@ -53,9 +54,9 @@ export async function measureNpmPackuments(outer: Context): Promise<void> {
 
 /** Has both caches fetch what it takes to resolve the application; answers the names of its packages. */
 async function fill(world: NpmWorld): Promise<readonly string[]> {
-  const options = ['--package-lock-only'];
-  await install(world, world.verdaccio, { run: 'install', options });
-  const { lock } = await install(world, world.virtual, { run: 'install', options });
+  const npm = await ownNpm();
+  await install(world, npm, world.verdaccio, { run: 'lock' });
+  const { lock } = await install(world, npm, world.virtual, { run: 'lock' });
   return readLock(lock).names;
 }
 

@@ -1,15 +1,29 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../../server/test/clients/command.ts';
+import { installNode } from '../../server/test/clients/node-clients.ts';
+import { INSTALLERS, type Installer } from '../../server/test/clients/node-installers.ts';
+import { clientSources } from '../../server/test/clients/versions.ts';
+import { requireInstalled } from '../targets/installed.ts';
 
 const limitMs = 10 * 60_000;
 
-/** A registry as npm is told of it. */
+/** A registry as clients are told of it. */
 export type Registry = {
   /** With a slash at its end. */
   readonly url: string;
   readonly token?: string;
 };
+
+/** A client of the registry that installs applications. */
+export type Client = {
+  readonly name: 'npm' | 'pnpm' | 'bun';
+  readonly version: string;
+  readonly file: string;
+  readonly installer: Installer;
+};
+
+export type Command = 'lock' | 'install' | 'again';
 
 /** The registry that this machine's npm asks when nobody names one. */
 export async function askOwnRegistry(): Promise<string> {
@@ -17,43 +31,68 @@ export async function askOwnRegistry(): Promise<string> {
   return stdout.trim();
 }
 
-export async function readNpmVersion(): Promise<string> {
-  return (await runCommand('npm', ['--version'])).stdout.trim();
+/** This machine's npm. */
+export async function ownNpm(): Promise<Client> {
+  const version = (await runCommand('npm', ['--version'])).stdout.trim();
+  return { name: 'npm', version, file: 'npm', installer: INSTALLERS.npm11 };
 }
 
-/** An npm with settings of its own, nothing in its cache, and a new folder with an application. */
-export class NpmClient {
-  readonly folder: string;
+/** Another client, installed unless it is. */
+export async function otherClient(name: 'pnpm' | 'bun'): Promise<Client> {
+  const { path: file, version } = requireInstalled(name, await installNode(name, clientSources[name]));
+  return { name, version, file, installer: INSTALLERS[name] };
+}
+
+/** A new folder with an application, and a client with settings of its own and nothing in its cache. */
+export class Place {
+  readonly #client: Client;
   readonly #home: string;
 
-  private constructor(home: string) {
+  private constructor(client: Client, home: string) {
+    this.#client = client;
     this.#home = home;
-    this.folder = join(home, 'app');
   }
 
-  static async create(home: string, registry: Registry, files: Readonly<Record<string, string>>): Promise<NpmClient> {
-    const client = new NpmClient(home);
-    await client.remove();
-    await mkdir(client.folder, { recursive: true });
-    for (const [name, text] of Object.entries(files)) await writeFile(join(client.folder, name), text);
-    const { url, token } = registry;
+  /** With the lock file, where one is given. */
+  static async create(
+    client: Client,
+    home: string,
+    { url, token }: Registry,
+    { manifest, lock }: { readonly manifest: string; readonly lock?: string | undefined },
+  ): Promise<Place> {
+    const place = new Place(client, home);
+    await place.remove();
+    await mkdir(place.#folder, { recursive: true });
     const lines = [
       `registry=${url}`,
+      'audit=false',
+      'fund=false',
+      'update-notifier=false',
       ...(token === undefined ? [] : [`${url.replace(/^\w+:/, '')}:_authToken=${token}`]),
     ];
-    await writeFile(join(home, 'npmrc'), `${lines.join('\n')}\n`);
-    return client;
+    await writeFile(join(place.#folder, '.npmrc'), `${lines.join('\n')}\n`);
+    await writeFile(join(place.#folder, 'package.json'), manifest);
+    if (lock !== undefined) await writeFile(join(place.#folder, client.installer.lockFile), lock);
+    return place;
   }
 
   /** Resolves with the seconds the command took. */
-  async run(command: 'ci' | 'install', options: readonly string[] = []): Promise<number> {
-    const args = [command, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...options];
-    const { durationMs } = await runCommand('npm', args, { cwd: this.folder, env: this.#env(), timeoutMs: limitMs });
-    return durationMs / 1000;
+  async run(command: Command): Promise<number> {
+    const { file, installer } = this.#client;
+    const options = { cwd: this.#folder, env: this.#env(), timeoutMs: limitMs };
+    return (await runCommand(file, installer[command], options)).durationMs / 1000;
+  }
+
+  lock(): Promise<string> {
+    return readFile(join(this.#folder, this.#client.installer.lockFile), 'utf8');
   }
 
   async remove(): Promise<void> {
     await rm(this.#home, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  get #folder(): string {
+    return join(this.#home, 'app');
   }
 
   /** Nothing that this machine's npm is told otherwise reaches it. */
@@ -62,10 +101,8 @@ export class NpmClient {
     return {
       ...Object.fromEntries(others.map((name) => [name, undefined])),
       HOME: this.#home,
-      npm_config_userconfig: join(this.#home, 'npmrc'),
       npm_config_globalconfig: join(this.#home, 'none'),
-      npm_config_cache: join(this.#home, 'cache'),
-      npm_config_update_notifier: 'false',
+      ...this.#client.installer.env?.(join(this.#home, 'cache')),
     };
   }
 }

@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { createRepository, createToken } from '../targets/administration.ts';
 import type { Kind, Target } from '../targets/target.ts';
 import { verdaccio } from '../targets/verdaccio.ts';
-import { askOwnRegistry, NpmClient, type Registry } from './client.ts';
+import { askOwnRegistry, type Client, type Command, Place, type Registry } from './client.ts';
 
 const manifestFile = new URL('../../server/test/clients/fixtures/npm-app/package.json', import.meta.url);
 const replayFile = new URL('../targets/replay.ts', import.meta.url).pathname;
@@ -77,23 +77,24 @@ async function createRepositories(target: Target, url: string): Promise<void> {
 /** What a command gave: its time, and the lock file as it stood then. */
 export type Installed = { readonly seconds: number; readonly lock: string };
 
-/** Runs npm through a way as somebody does who has nothing in a cache, and leaves nothing behind. */
+/** Runs a client through a way as somebody does who has nothing in a cache, and leaves nothing behind. */
 export async function install(
   world: NpmWorld,
+  client: Client,
   { name, registry }: Way,
-  command: { readonly run: 'ci' | 'install'; readonly options?: readonly string[]; readonly lock?: string },
+  { run, lock }: { readonly run: Command; readonly lock?: string | undefined },
 ): Promise<Installed> {
-  const files = { 'package.json': world.manifest, ...(command.lock && { 'package-lock.json': command.lock }) };
-  const client = await NpmClient.create(join(world.folder, name.replace(/\W/g, '-')), registry, files);
+  const { manifest } = world;
+  const place = await Place.create(client, join(world.folder, name.replace(/\W/g, '-')), registry, { manifest, lock });
   try {
-    const seconds = await client.run(command.run, command.options);
-    return { seconds, lock: await readFile(join(client.folder, 'package-lock.json'), 'utf8') };
+    const seconds = await place.run(run);
+    return { seconds, lock: await place.lock() };
   } finally {
-    await client.remove();
+    await place.remove();
   }
 }
 
-/** Names of the packages in a lock file, each once, and how many installations of them there are. */
+/** Names of the packages in a lock file of npm's, each once, and how many installations of them there are. */
 export function readLock(lock: string): { readonly names: readonly string[]; readonly installations: number } {
   const { packages } = JSON.parse(lock) as { packages: Record<string, { readonly name?: string }> };
   const places = Object.entries(packages).filter(([place]) => place !== '');

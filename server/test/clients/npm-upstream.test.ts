@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Client, clientSuite } from './client-suite.ts';
 import { runCommand } from './command.ts';
+import { INSTALLERS, type Installer, type Registry } from './node-installers.ts';
 import { ServerFacts } from './server-facts.ts';
 
 const MANIFEST = join(import.meta.dirname, 'fixtures/npm-app/package.json');
@@ -16,95 +17,6 @@ const LIMIT_MS = 10 * 60_000;
 const PATIENCE_MS = 20_000;
 const WANTED = 'express';
 const PACKAGES = 500;
-
-/** A registry as clients are told of it; its address ends with a slash. */
-interface Registry {
-  readonly url: string;
-  readonly credentials?: { readonly username: string; readonly password: string };
-}
-
-interface Installer {
-  readonly lockFile: string;
-  /** Makes the lock file, and as little else as it can. */
-  readonly lock: readonly string[];
-  readonly install: readonly string[];
-  /** Installs what the lock file says, and fails where it would have to change. */
-  readonly again: readonly string[];
-  readonly env?: (cache: string) => Readonly<Record<string, string>>;
-  /** What it is told in a file besides `.npmrc`. */
-  readonly settings?: (registry: Registry) => Readonly<Record<string, string>>;
-  /** What stays of the lock file when addresses are left aside. */
-  readonly plain?: (lock: string) => string;
-}
-
-const npm: Installer = {
-  lockFile: 'package-lock.json',
-  lock: ['install', '--package-lock-only', '--ignore-scripts'],
-  install: ['install', '--ignore-scripts'],
-  again: ['ci', '--ignore-scripts'],
-  env: (cache) => ({ npm_config_cache: cache }),
-};
-
-const INSTALLERS = {
-  npm11: npm,
-  npm10: npm,
-  npm9: {
-    ...npm,
-    // It takes licences from abbreviated documents, where upstreams have them that give the full ones in their place.
-    plain: (lock) => JSON.stringify(JSON.parse(lock), (key, value) => (key === 'license' ? undefined : value), 1),
-  },
-  pnpm: {
-    lockFile: 'pnpm-lock.yaml',
-    lock: ['install', '--lockfile-only', '--ignore-scripts'],
-    install: ['install', '--ignore-scripts', '--no-frozen-lockfile'],
-    again: ['install', '--ignore-scripts', '--frozen-lockfile'],
-    env: (cache) => ({ npm_config_store_dir: cache, npm_config_cache_dir: `${cache}-documents` }),
-  },
-  yarn1: {
-    lockFile: 'yarn.lock',
-    lock: ['install', '--ignore-scripts', '--non-interactive'],
-    install: ['install', '--ignore-scripts', '--non-interactive'],
-    again: ['install', '--ignore-scripts', '--non-interactive', '--frozen-lockfile'],
-    env: (cache) => ({ YARN_CACHE_FOLDER: cache }),
-    // It has a name of its own for the public registry.
-    plain: (lock) => lock.replaceAll(/resolved "https:\/\/[^/"]+\//g, 'resolved "<registry>/'),
-  },
-  yarn4: {
-    lockFile: 'yarn.lock',
-    lock: ['install', '--mode=update-lockfile'],
-    install: ['install', '--mode=skip-build'],
-    again: ['install', '--mode=skip-build', '--immutable'],
-    env: (cache) => ({
-      YARN_CACHE_FOLDER: cache,
-      YARN_ENABLE_GLOBAL_CACHE: 'false',
-      YARN_ENABLE_TELEMETRY: '0',
-      YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
-      YARN_NODE_LINKER: 'node-modules',
-    }),
-    settings: ({ url, credentials }) => ({
-      '.yarnrc.yml': [
-        `npmRegistryServer: ${JSON.stringify(url)}`,
-        ...(credentials
-          ? [
-              `npmAuthIdent: ${JSON.stringify(`${credentials.username}:${credentials.password}`)}`,
-              'npmAlwaysAuth: true',
-              'unsafeHttpWhitelist: ["127.0.0.1"]',
-            ]
-          : []),
-        '',
-      ].join('\n'),
-    }),
-  },
-  bun: {
-    lockFile: 'bun.lock',
-    lock: ['install', '--lockfile-only', '--ignore-scripts'],
-    install: ['install', '--ignore-scripts'],
-    again: ['install', '--ignore-scripts', '--frozen-lockfile'],
-    env: (cache) => ({ BUN_INSTALL_CACHE_DIR: cache }),
-    // It writes no address where the registry is the one that it has built in.
-    plain: (lock) => lock.replaceAll(/"https?:\/\/[^"]+"/g, '""'),
-  },
-} as const satisfies Readonly<Record<string, Installer>>;
 
 for (const [name, installer] of Object.entries(INSTALLERS) as [keyof typeof INSTALLERS, Installer][]) {
   clientSuite(name, (client) => {
@@ -141,7 +53,7 @@ for (const [name, installer] of Object.entries(INSTALLERS) as [keyof typeof INST
       const seconds = await cold.run(installer.install);
       lock = await cold.lock();
       assert.equal(withoutHosts(lock, installer, here.url), withoutHosts(await direct.lock(), installer, upstream));
-      if (installer === npm) assert.ok(Object.keys(JSON.parse(lock).packages).length > PACKAGES);
+      if (installer === INSTALLERS.npm11) assert.ok(Object.keys(JSON.parse(lock).packages).length > PACKAGES);
       assert.match(await cold.installed(), /"version": *"4\./);
       await Promise.all([direct.remove(), cold.remove()]);
       t.diagnostic(`cold ${seconds} s`);
