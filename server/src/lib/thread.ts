@@ -2,6 +2,7 @@
  * Has bytes read by a thread of its own, since nobody else should wait for it and what it leaves behind goes with it; what
  * it finds comes a little at a time. Threads that have read are kept for the next for some seconds.
  */
+import { constants, setPriority } from 'node:os';
 import { isMainThread, parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { Spell } from './spell.ts';
 
@@ -194,6 +195,7 @@ export function readHere<Input, Part>(
 ): void {
   if (isMainThread || !parentPort) throw new Error('this is the script of a thread');
   const port = parentPort;
+  yieldToOthers();
   const post = (message: Message, moved: readonly Transferable[] = []) => port.postMessage(message, [...moved]);
   port.on('message', ({ bytes, input }: Given) => {
     try {
@@ -208,4 +210,15 @@ export function readHere<Input, Part>(
       bytes.transfer(0);
     }
   });
+}
+
+/** On few cores, what others wait for comes before a document of which nobody knows how long it takes. */
+function yieldToOthers(): void {
+  // Elsewhere this would be said of the whole process.
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It reads as well where the system does not let it step back.
+  }
 }
