@@ -13,8 +13,8 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Variables that are no setting: the file itself, and what tests tell the code. */
-const OTHERS = ['ENTREPOT_CONFIG', 'ENTREPOT_CRASHPOINT', 'ENTREPOT_FAULT_KILLS'];
+/** Variables that are no setting: the file itself, what bin/entrepot tells Node, and what tests tell the code. */
+const OTHERS = ['ENTREPOT_CONFIG', 'ENTREPOT_MEMORY', 'ENTREPOT_CRASHPOINT', 'ENTREPOT_FAULT_KILLS'];
 
 /** Kubernetes sets these in every pod beside a service whose name starts with `entrepot`. */
 const SERVICE_LINK = /_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;

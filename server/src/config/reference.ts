@@ -27,6 +27,7 @@ const SPECIAL_HEAD = `## Only in the environment
 | variable | default | meaning |
 | --- | --- | --- |
 | \`ENTREPOT_CONFIG\` | \`entrepot.yaml\`, if present | The configuration file. |
+| \`ENTREPOT_MEMORY\` | \`default\` | \`small\` has the server keep to less memory, for which everything takes more of the processor. The command \`entrepot\` reads it. |
 `;
 
 /** The whole page, as Markdown. */

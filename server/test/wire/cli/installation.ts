@@ -29,6 +29,7 @@ export interface RunOptions {
 
 export interface ServerProcess {
   readonly url: string;
+  readonly pid: number;
   /** Sends a request as the user and returns the status. */
   status(path: string, options?: StatusOptions): Promise<number>;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -86,7 +87,8 @@ export class Installation {
     return err.trim();
   }
 
-  async serve(): Promise<ServerProcess> {
+  /** Starts a server; `env` is added to its settings. */
+  async serve(env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
     const [port = 0] = await freePorts(1);
     const guard = await openGuard('server');
     const child = this.#spawn(['serve'], {
@@ -96,12 +98,15 @@ export class Installation {
       ENTREPOT_LOG__LEVEL: 'error',
       // What is deleted gives its bytes back.
       ENTREPOT_TRASH__ENABLED: 'false',
+      ...env,
     });
-    await guard.watch('server', child.pid ?? 0);
+    const pid = child.pid ?? 0;
+    await guard.watch('server', pid);
     await isReady(child);
     const url = `http://127.0.0.1:${port}`;
     const server: ServerProcess = {
       url,
+      pid,
       async status(path, { user = ['admin', ADMIN_PASSWORD], method = 'GET', body, headers } = {}) {
         const authorization = `Basic ${Buffer.from(user.join(':')).toString('base64')}`;
         const response = await fetch(`${url}${path}`, {
