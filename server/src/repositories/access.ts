@@ -39,3 +39,21 @@ export class AccessWithin implements Access {
     return this.inner.mayList(folder);
   }
 }
+
+/** The same rights, in the name of somebody else: of who once asked for what is done now, or who lent them. */
+export function inNameOf(access: Access, principalName: string): Access {
+  return new Lent(access, principalName);
+}
+
+class Lent extends AccessWithin {
+  readonly #name: string;
+
+  constructor(inner: Access, name: string) {
+    super(inner);
+    this.#name = name;
+  }
+
+  override get principalName(): string {
+    return this.#name;
+  }
+}

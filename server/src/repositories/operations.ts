@@ -28,6 +28,7 @@ import type { EventLog } from '../events/event-log.ts';
 import type { JobContext, JobDefinition } from '../jobs/job.ts';
 import type { Queue } from '../jobs/queue.ts';
 import { crashpoint } from '../lib/crashpoint.ts';
+import { inNameOf } from './access.ts';
 import type { RepositoryDirectory } from './directory.ts';
 import { noteSourceLeft, PAGE, type Problem, startProgress, type Transfer, transferPage } from './transfer.ts';
 import { type Translation, translationOf } from './translation.ts';
@@ -192,7 +193,7 @@ export class TreeOperations {
         repoId: operation.repoId,
         key: repo,
         path: operation.path,
-        access: { ...from.access, principalName: operation.createdBy },
+        access: inNameOf(from.access, operation.createdBy),
       },
       to: { repoId: to.row.id, key: TRASH_KEY, path: trash, access: to.access },
       mode: 'trash',
@@ -260,7 +261,7 @@ export class TreeOperations {
         repoId: from.row.id,
         key: from.row.key,
         path: request.from.path,
-        access: { ...from.access, principalName: operation.createdBy },
+        access: inNameOf(from.access, operation.createdBy),
       },
       to: { repoId: to.row.id, key: to.row.key, path: request.to.path, access: to.access },
       mode: request.mode,

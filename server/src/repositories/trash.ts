@@ -18,6 +18,7 @@ import {
 import { dropProperties } from '../db/transfers.ts';
 import { listTrashedBefore, listTrashedSince, type Trashed } from '../db/trash.ts';
 import { noteLeft } from '../db/tree-operations.ts';
+import { inNameOf } from './access.ts';
 import { SMALL } from './deletion.ts';
 import { type Outcome, SYSTEM, storePrincipal, type TransferRequest, type TreeOperations } from './operations.ts';
 import { ancestors, noteSourceLeft, PAGE, startProgress, type Transfer, transferPage } from './transfer.ts';
@@ -58,7 +59,7 @@ export async function restoreItem(operations: TreeOperations, request: Restorati
       repoId: trash.row.id,
       key: TRASH_KEY,
       path,
-      access: { ...trash.access, principalName: target.access.principalName },
+      access: inNameOf(trash.access, target.access.principalName),
     },
     to: { repoId: target.row.id, key: target.row.key, path: to.path, access: target.access },
     mode: 'restore',

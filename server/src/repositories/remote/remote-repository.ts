@@ -22,6 +22,7 @@ import type {
 import { type Consulted, type Question, type Upstream, UpstreamFailure } from '../../core/upstream.ts';
 import type { RepositoryRow } from '../../db/repositories.ts';
 import { traceStep } from '../../lib/trace.ts';
+import { inNameOf } from '../access.ts';
 import type { Access, LeafRepository, NumberedPage } from '../leaf.ts';
 import { LocalRepository } from '../local.ts';
 import { fillingAccess } from './admission.ts';
@@ -172,7 +173,7 @@ export class RemoteRepository implements LeafRepository {
       repoId: this.id,
       path,
       local: this.#local,
-      access: { ...fillingAccess(access, path), principalName: '_system_' },
+      access: inNameOf(fillingAccess(access, path), '_system_'),
       what,
       base: url,
       upstream: () => this.#upstream(),
