@@ -10,6 +10,8 @@ import { expectStatus, getJson, onEachStorage } from './api-world.ts';
 
 const STORAGE = '/artifactory/api/storage';
 const FILES = Number(process.env['ENTREPOT_TEST_LARGE_FOLDER'] ?? 20_000);
+/** So often somebody else asks meanwhile at most: some minutes. */
+const MAX_PROBES = 20_000;
 /** Far above what it takes on an idle machine, far below what one statement over all rows would take. */
 const MAX_MEDIAN_MS = 50;
 
@@ -41,6 +43,7 @@ async function probe(app: TestApp, work: Promise<unknown>): Promise<number[]> {
     working = false;
   });
   for (let i = 0; working; i++) {
+    assert.ok(i < MAX_PROBES, 'the work on the folder does not come to an end');
     const from = performance.now();
     const answer =
       i % 2 === 0
