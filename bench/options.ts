@@ -33,8 +33,10 @@ export type Options = {
   readonly subject: 'entrepot' | 'docker-registry';
   readonly loaders: number;
   readonly usesWrk: boolean;
-  /** Extra options of the measured server's Node, such as `--cpu-prof`. */
+  /** The measured server's `NODE_OPTIONS`, such as `--cpu-prof`. */
   readonly serverNodeArgs: readonly string[];
+  /** The measured server's `ENTREPOT_MEMORY`. */
+  readonly serverMemory: string;
 };
 
 /** Reads the `BENCH_*` variables; throws with the offending value. */
@@ -54,6 +56,7 @@ export function parseOptions(env: NodeJS.ProcessEnv): Options {
     loaders: parsePositive(env, 'BENCH_LOADERS') ?? Math.max(1, Math.min(4, Math.floor(availableParallelism() / 4))),
     usesWrk: env['BENCH_WRK'] === '1',
     serverNodeArgs: (env['BENCH_SERVER_NODE_ARGS'] ?? '').split(' ').filter((arg) => arg !== ''),
+    serverMemory: env['BENCH_MEMORY'] ?? 'default',
   };
 }
 

@@ -67,7 +67,9 @@ async function main(options: Options): Promise<void> {
     return target;
   };
   const subjectKind = (env?: NodeJS.ProcessEnv) =>
-    options.subject === 'entrepot' ? entrepot(options.serverNodeArgs, env) : dockerRegistry;
+    options.subject === 'entrepot'
+      ? entrepot({ nodeArgs: options.serverNodeArgs, memory: options.serverMemory }, env)
+      : dockerRegistry;
   const ctx: Context = {
     options,
     pool,
