@@ -4,6 +4,7 @@ import { AppError } from '../../core/errors.ts';
 import { clip, parseRepoPath, type RepoPath } from '../../core/ids.ts';
 import { JsonMembers } from '../../lib/json-members.ts';
 import { readTarballPath, tarballPath } from './names.ts';
+import type { Release } from './packument.ts';
 import { manifestParts, members, recordOf } from './release.ts';
 
 const MAX_README = 64 * 1024;
@@ -21,14 +22,8 @@ export interface PackumentOrigin {
   readonly base: string;
 }
 
-/** A version, but for its texts. */
-export interface ReleaseFacts {
-  readonly version: string;
-  readonly path: RepoPath;
-  readonly link?: string;
-  readonly deprecated: string | undefined;
-  readonly attested: string | undefined;
-  readonly integrity: string | undefined;
+/** A version, but for its texts, and for its time, which comes apart. */
+export interface ReleaseFacts extends Omit<Release, 'full' | 'short' | 'dist' | 'time'> {
   /** Of the texts, in bytes. */
   readonly lengths: { readonly full: number; readonly short: number; readonly dist: number };
 }
