@@ -1,3 +1,4 @@
+import { withoutHosts } from '../../server/test/clients/node-installers.ts';
 import type { Context } from '../context.ts';
 import { flushDisk } from '../disk.ts';
 import { type Client, type Command, otherClient, ownNpm } from '../npm/client.ts';
@@ -74,7 +75,7 @@ async function measureCold(ctx: Context, world: NpmWorld, client: Client): Promi
     seconds.set(way, done.seconds);
   }
   const [own = '', other = ''] = [world.virtual, world.verdaccio].map((way) =>
-    withoutHosts(locks.get(way) ?? '', client, way),
+    withoutHosts(locks.get(way) ?? '', client.installer, way.registry.url),
   );
   const { note, isSame } = comparisonOf(client, own, other);
   ctx.report.add({
@@ -126,10 +127,6 @@ function differencesOf(own: string, other: string): ReadonlyMap<string, string> 
 function renderDifferences(differences: ReadonlyMap<string, string>): string {
   if (differences.size === 0) return 'the lock files are the same but for addresses';
   return `the lock files differ in ${[...differences].map(([field, example]) => `"${field}" (${example})`).join(', ')}`;
-}
-
-function withoutHosts(lock: string, { installer }: Client, { registry }: Way): string {
-  return (installer.plain?.(lock) ?? lock).replaceAll(registry.url, '');
 }
 
 type Warm = {

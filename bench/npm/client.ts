@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../../server/test/clients/command.ts';
 import { installNode } from '../../server/test/clients/node-clients.ts';
-import { INSTALLERS, type Installer } from '../../server/test/clients/node-installers.ts';
+import { environmentOf, INSTALLERS, type Installer, npmrcOf } from '../../server/test/clients/node-installers.ts';
 import { clientSources } from '../../server/test/clients/versions.ts';
 import { requireInstalled } from '../targets/installed.ts';
 
@@ -63,14 +63,8 @@ export class Place {
     const place = new Place(client, home);
     await place.remove();
     await mkdir(place.#folder, { recursive: true });
-    const lines = [
-      `registry=${url}`,
-      'audit=false',
-      'fund=false',
-      'update-notifier=false',
-      ...(token === undefined ? [] : [`${url.replace(/^\w+:/, '')}:_authToken=${token}`]),
-    ];
-    await writeFile(join(place.#folder, '.npmrc'), `${lines.join('\n')}\n`);
+    const signIn = token === undefined ? [] : [`${url.replace(/^\w+:/, '')}:_authToken=${token}`];
+    await writeFile(join(place.#folder, '.npmrc'), npmrcOf(url, signIn));
     await writeFile(join(place.#folder, 'package.json'), manifest);
     if (lock !== undefined) await writeFile(join(place.#folder, client.installer.lockFile), lock);
     return place;
@@ -95,14 +89,11 @@ export class Place {
     return join(this.#home, 'app');
   }
 
-  /** Nothing that this machine's npm is told otherwise reaches it. */
   #env(): Record<string, string | undefined> {
-    const others = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
     return {
-      ...Object.fromEntries(others.map((name) => [name, undefined])),
+      ...environmentOf(this.#client.installer, join(this.#home, 'cache')),
       HOME: this.#home,
       npm_config_globalconfig: join(this.#home, 'none'),
-      ...this.#client.installer.env?.(join(this.#home, 'cache')),
     };
   }
 }

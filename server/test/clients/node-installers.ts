@@ -89,3 +89,19 @@ export const INSTALLERS = {
     plain: (lock) => lock.replaceAll(/"https?:\/\/[^"]+"/g, '""'),
   },
 } as const satisfies Readonly<Record<string, Installer>>;
+
+/** What `.npmrc` says of the registry; `signIn` are further lines of it. */
+export function npmrcOf(url: string, signIn: readonly string[] = []): string {
+  return [`registry=${url}`, 'audit=false', 'fund=false', 'update-notifier=false', ...signIn, ''].join('\n');
+}
+
+/** What a client's environment differs in from this one: nothing that this machine's npm is told reaches it. */
+export function environmentOf({ env }: Installer, cache: string): Record<string, string | undefined> {
+  const others = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
+  return { ...Object.fromEntries(others.map((name) => [name, undefined])), ...env?.(cache) };
+}
+
+/** The same package may come from any host: its path and its checksum tell which it is. */
+export function withoutHosts(lock: string, { plain = (text) => text }: Installer, url: string): string {
+  return plain(lock).replaceAll(url, '<registry>/');
+}

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Client, clientSuite } from './client-suite.ts';
 import { runCommand } from './command.ts';
-import { INSTALLERS, type Installer, type Registry } from './node-installers.ts';
+import { environmentOf, INSTALLERS, type Installer, npmrcOf, type Registry, withoutHosts } from './node-installers.ts';
 import { ServerFacts } from './server-facts.ts';
 
 const MANIFEST = join(import.meta.dirname, 'fixtures/npm-app/package.json');
@@ -84,11 +84,6 @@ async function reasonToSkip(upstream: string): Promise<string | undefined> {
   );
 }
 
-/** The same package may come from any host: its path and its checksum tell which it is. */
-function withoutHosts(lock: string, { plain = (text) => text }: Installer, url: string): string {
-  return plain(lock).replaceAll(url, '<registry>/');
-}
-
 /** A folder with the application, and a client that has nothing in its cache. */
 class Place {
   readonly folder: string;
@@ -106,12 +101,12 @@ class Place {
     await mkdir(folder);
     await copyFile(MANIFEST, join(folder, 'package.json'));
     const { url, credentials } = registry;
-    const lines = [`registry=${url}`, 'audit=false', 'fund=false', 'update-notifier=false'];
+    const signIn: string[] = [];
     if (credentials) {
       const auth = Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
-      lines.push(`${url.replace(/^https?:/, '')}:_auth=${auth}`, 'always-auth=true');
+      signIn.push(`${url.replace(/^https?:/, '')}:_auth=${auth}`, 'always-auth=true');
     }
-    await writeFile(join(folder, '.npmrc'), `${lines.join('\n')}\n`);
+    await writeFile(join(folder, '.npmrc'), npmrcOf(url, signIn));
     for (const [name, text] of Object.entries(installer.settings?.(registry) ?? {})) {
       await writeFile(join(folder, name), text);
     }
@@ -122,11 +117,7 @@ class Place {
 
   /** Answers the seconds it took. */
   async run(args: readonly string[]): Promise<number> {
-    const own = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
-    const env = {
-      ...Object.fromEntries(own.map((name) => [name, undefined])),
-      ...this.#installer.env?.(`${this.folder}-cache`),
-    };
+    const env = environmentOf(this.#installer, `${this.folder}-cache`);
     const { durationMs } = await this.#client.run(args, { cwd: this.folder, env, timeoutMs: LIMIT_MS });
     return Math.round(durationMs / 1000);
   }
